@@ -1,0 +1,156 @@
+"""The JSON documents of the HTTP interface, version 1, and its media types and header names.
+
+Both ends use these classes; the OpenAPI document is made from them. Binary bodies are frames (:mod:`epaas_shared.frame`).
+
+A prediction moves through these states and never back:
+
+    queued ──▶ running ──▶ succeeded
+       │          ├──────▶ failed
+       └──────────┴──────▶ cancelled
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from epaas_shared.digest import Digest
+from epaas_shared.errors import EpaasError, error_class
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+EVALUATION_KEYS_MEDIA_TYPE = "application/vnd.epaas.evaluation-keys"
+RECORD_MEDIA_TYPE = "application/vnd.epaas.record"
+RESULT_MEDIA_TYPE = "application/vnd.epaas.result"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+PROBLEM_TYPE_PREFIX = "urn:epaas:problem:"
+
+
+class Document(BaseModel):
+    """A JSON document; unknown members are ignored, so that an older client reads a newer server."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Problem(Document):
+    """An RFC 9457 problem document, the body of every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    hint: str | None = None
+    instance: str | None = None
+
+    @classmethod
+    def of(cls, error: EpaasError, instance: str | None = None) -> Problem:
+        return cls(
+            type=PROBLEM_TYPE_PREFIX + error.code,
+            title=error.title,
+            status=error.status,
+            detail=error.detail,
+            code=error.code,
+            field=error.field,
+            hint=error.hint,
+            instance=instance,
+        )
+
+    def error(self) -> EpaasError:
+        """The error that this document describes, of its own class."""
+        return error_class(self.code)(self.detail, field=self.field, hint=self.hint)
+
+
+class Cost(Document):
+    """What one record costs, known before running."""
+
+    bootstraps: int
+    seconds: float | None = Field(description="predicted on this server, alone; null before its first calibration")
+
+
+class ModelVersion(Document):
+    """One published version of a model."""
+
+    name: str
+    version: int
+    title: str
+    digest: Digest
+    task: str = Field(examples=["breast-cancer/v1"])
+    input_schema: Digest
+    profile: Digest
+    profile_name: str
+    security_bits: int
+    log2_p_error: int
+    output: Literal["label"]
+    cost: Cost
+    published_at: datetime
+
+
+class ModelList(Document):
+    """The newest version of each model."""
+
+    models: list[ModelVersion]
+
+
+class KeysState(StrEnum):
+    """``checking`` until a trial run under the keys has passed (``ready``) or not (``rejected``)."""
+
+    CHECKING = "checking"
+    READY = "ready"
+    REJECTED = "rejected"
+
+
+class EvaluationKeys(Document):
+    digest: Digest
+    profile: Digest
+    state: KeysState
+    bytes: int
+    uploaded_at: datetime
+    problem: Problem | None = None
+
+
+class PredictionState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        return self in (PredictionState.SUCCEEDED, PredictionState.FAILED, PredictionState.CANCELLED)
+
+
+class Progress(Document):
+    done: int
+    total: int
+    unit: Literal["bootstraps"] = "bootstraps"
+
+
+class Prediction(Document):
+    """A prediction asked for: its state, never its content."""
+
+    id: str
+    state: PredictionState
+    model: str
+    version: int
+    model_digest: Digest
+    evaluation_keys: Digest
+    records: int
+    progress: Progress
+    eta_seconds: float | None = None
+    evaluation_seconds: float | None = Field(None, description="time spent evaluating, once finished")
+    threads: int | None = Field(None, description="threads that evaluated it")
+    attempts: int = Field(0, description="how often a worker has begun or resumed it")
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    problem: Problem | None = None
+
+
+class Health(Document):
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str] = {}
