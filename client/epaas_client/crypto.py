@@ -112,8 +112,8 @@ class SecretKeys:
     def decrypt_result(self, data: bytes) -> tuple[Bits, ResultHeader]:
         """Output bits of a result frame, shape (records, values), and its header.
 
-        Raises :class:`KeyMismatch` for a result made under other keys, :class:`InvalidCiphertext` for a damaged frame and
-        :class:`DecryptionFailed` where a message is no bit.
+        Raises :class:`KeyMismatch` for a result made under other keys, :class:`InvalidCiphertext` for a damaged frame
+        and :class:`DecryptionFailed` where a message is no bit.
         """
         header, payload = decode_frame(data, ResultHeader)
         if header.evaluation_keys != self.evaluation_keys or header.profile != self.profile.digest:

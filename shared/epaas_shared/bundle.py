@@ -2,13 +2,14 @@
 
 A bundle is a folder:
 
-    manifest.json        this module's :class:`BundleManifest`; its SHA-256 is the digest of the bundle and of the model version
-    weights.safetensors  ``layers.<i>.weights`` (int16, outputs x inputs) and ``layers.<i>.thresholds`` (int32, outputs)
-    schema.json          the task's input schema
+    manifest.json        this module's :class:`BundleManifest`; its SHA-256 is the digest of the bundle and of the
+    model version weights.safetensors  ``layers.<i>.weights`` (int16, outputs x inputs) and ``layers.<i>.thresholds``
+    (int32, outputs) schema.json          the task's input schema
     report.json          the reliability report
 
-The manifest holds the digests of the other files, so one digest covers everything. This module owns the manifest and the
-way from tensors to a :class:`~epaas_shared.network.Network`; reading and writing safetensors is left to the two ends.
+The manifest holds the digests of the other files, so one digest covers everything. This module owns the manifest and
+the way from tensors to a :class:`~epaas_shared.network.Network`; reading and writing safetensors is left to the two
+ends.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def _integers(
     tensor = tensors[name]
     if tensor.dtype != dtype or tensor.shape != shape:
         raise InvalidBundle(
-            f"is {tensor.dtype} of shape {tensor.shape}; the manifest wants {np.dtype(dtype)} of shape {shape}", field=name
+            f"is {tensor.dtype} of shape {tensor.shape}; the manifest wants {np.dtype(dtype)} of shape {shape}",
+            field=name,
         )
     return tensor.astype(np.int64)

@@ -29,9 +29,9 @@
     ├── Unavailable                  the server cannot do this now
     └── InternalError                a bug; the only one with status 500
 
-Every class has a stable ``code`` (the last part of its problem type), a ``title``, an HTTP ``status``, a default ``hint``
-and the ``exit_code`` of the command line. :func:`error_class` rebuilds the class from a code, so that a client raises
-what the server meant. This module knows neither HTTP libraries nor terminals.
+Every class has a stable ``code`` (the last part of its problem type), a ``title``, an HTTP ``status``, a default
+``hint`` and the ``exit_code`` of the command line. :func:`error_class` rebuilds the class from a code, so that a
+client raises what the server meant. This module knows neither HTTP libraries nor terminals.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class ServerUnreachable(EpaasError):
     title = "The server does not answer"
     status = 503
     exit_code = 7
-    default_hint = "check the address (--server or EPAAS_SERVER) and that `epaas-server serve` is running"
+    default_hint = "check the address (--server or EPAAS_URL) and that `epaas-server serve` is running"
 
 
 class StorageFull(EpaasError):

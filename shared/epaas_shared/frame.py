@@ -6,7 +6,8 @@
     payload   ``payload_bytes`` raw bytes
 
 A frame says what it is before anything parses it, so that a truncated, random or foreign file is refused by a few
-comparisons and never reaches native code. A frame carries no checksum: files are named by their digest where it matters.
+comparisons and never reaches native code. A frame carries no checksum: files are named by their digest where it
+matters.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from epaas_shared.errors import InvalidCiphertext, InvalidEvaluationKeys, Invali
 MAGIC = b"EPAAS\x00\x01\n"
 PREFIX_BYTES = len(MAGIC) + 4
 MAX_HEADER_BYTES = 4096
+SEEDED_BYTES = 24
+"""One seeded LWE ciphertext: a 128-bit seed that expands to the mask, and the 64-bit body."""
 
 
 class FrameHeader(BaseModel):
@@ -127,7 +130,5 @@ def decode_frame(data: bytes, expected: type[Header]) -> tuple[Header, bytes]:
     start = decode_frame_start(data, expected)
     if len(data) != start.total_bytes:
         state = "truncated" if len(data) < start.total_bytes else "too long"
-        raise expected.error(
-            f"the file is {state}: {len(data)} bytes where {start.total_bytes} are due", field="body"
-        )
+        raise expected.error(f"the file is {state}: {len(data)} bytes where {start.total_bytes} are due", field="body")
     return start.header, data[start.payload_offset :]

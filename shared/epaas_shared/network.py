@@ -1,8 +1,8 @@
 """The binary network and its plain integer evaluation: the oracle for everything encrypted.
 
-A layer maps bits x in {0,1}^d to bits y in {0,1}^p by y_j = [sum_i W_ji x_i >= T_j] with integer weights W (ternary for the
-thesis's networks) and integer thresholds T. It is the z = sign(Wx + b) of thesis section 8.3.2 with -1 written as 0 and
-batch normalisation folded into T (8.4.1). Everything here is exact integer arithmetic in numpy.
+A layer maps bits x in {0,1}^d to bits y in {0,1}^p by y_j = [sum_i W_ji x_i >= T_j] with integer weights W (ternary
+for the thesis's networks) and integer thresholds T. It is the z = sign(Wx + b) of thesis section 8.3.2 with -1
+written as 0 and batch normalisation folded into T (8.4.1). Everything here is exact integer arithmetic in numpy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The JSON documents of the HTTP interface, version 1, and its media types and header names.
 
-Both ends use these classes; the OpenAPI document is made from them. Binary bodies are frames (:mod:`epaas_shared.frame`).
+Both ends use these classes; the OpenAPI document is made from them. Binary bodies are frames
+(:mod:`epaas_shared.frame`).
 
 A prediction moves through these states and never back:
 

@@ -29,8 +29,8 @@ Bits = NDArray[np.uint8]
 class Feature(BaseModel):
     """A number cut into bins, one bit a bin, of which exactly one is set (thesis B.1 for Cancer).
 
-    Bin i holds the values v with edges[i-1] <= v < edges[i]. ``minimum`` and ``maximum`` bound what is plausible at all: a
-    value outside is a mistake in the record, not a rare patient.
+    Bin i holds the values v with edges[i-1] <= v < edges[i]. ``minimum`` and ``maximum`` bound what is plausible at
+    all: a value outside is a mistake in the record, not a rare patient.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,7 +64,9 @@ class Feature(BaseModel):
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise InvalidRecord(f"{str(value)[:40]!r} is not a number", field=self.name, hint="give a plain number such as 17.3")
+            raise InvalidRecord(
+                f"{str(value)[:40]!r} is not a number", field=self.name, hint="give a plain number such as 17.3"
+            )
         if not self.minimum <= number <= self.maximum:
             raise InvalidRecord(
                 f"{number:g} is outside the plausible range {self.minimum:g} to {self.maximum:g}",
@@ -116,7 +118,9 @@ class InputSchema(BaseModel):
         return [slice(int(end) - feature.bits, int(end)) for end, feature in zip(ends, self.features, strict=True)]
 
     def numbers(self, record: Mapping[str, Any]) -> list[float]:
-        """The checked values of a record in the order of the features. Raises :class:`InvalidRecord` naming the column."""
+        """The checked values of a record in the order of the features. Raises :class:`InvalidRecord` naming the
+        column.
+        """
         names = [feature.name for feature in self.features]
         for name in names:
             if name not in record:
@@ -131,7 +135,9 @@ class InputSchema(BaseModel):
         return [feature.number(record[feature.name]) for feature in self.features]
 
     def encode(self, records: Sequence[Mapping[str, Any]]) -> Bits:
-        """Bits of the records, shape (records, bits). Raises :class:`InvalidRecord` naming the column and the record."""
+        """Bits of the records, shape (records, bits). Raises :class:`InvalidRecord` naming the column and the
+        record.
+        """
         rows = []
         for index, record in enumerate(records):
             try:

@@ -1,11 +1,12 @@
-"""The zero key: a compact public key with which the server makes fresh encryptions of zero under the client's secret key.
+"""The zero key: a compact public key with which the server makes fresh encryptions of zero under the client's secret
+key.
 
-It is one RLWE sample (a, b = a*s + e) over Z[X]/(X^N + 1) modulo 2**64, N the LWE dimension, s the bits of the client's LWE
-secret key read as a polynomial, a expanded from a seed. Adding an encryption of zero made from it to a result gives the
-result a fresh mask (re-randomisation, P2). The scheme is that of Lyubashevsky, Peikert and Regev (ePrint 2012/230), as in
-the compact public keys of TFHE-rs. This module has the format and the arithmetic; the client makes the key
-(``epaas_client.crypto``), the server uses it (``epaas_server.engine.rerandomise``). All randomness comes from the operating
-system.
+It is one RLWE sample (a, b = a*s + e) over Z[X]/(X^N + 1) modulo 2**64, N the LWE dimension, s the bits of the
+client's LWE secret key read as a polynomial, a expanded from a seed. Adding an encryption of zero made from it to a
+result gives the result a fresh mask (re-randomisation, P2). The scheme is that of Lyubashevsky, Peikert and Regev
+(ePrint 2012/230), as in the compact public keys of TFHE-rs. This module has the format and the arithmetic; the client
+makes the key (``epaas_client.crypto``), the server uses it (``epaas_server.engine.rerandomise``). All randomness
+comes from the operating system.
 """
 
 from __future__ import annotations
@@ -71,11 +72,13 @@ def uniform_bits(count: int) -> Torus:
 
 
 def gaussian(count: int, std: float) -> Torus:
-    """``count`` rounded samples of a centred normal distribution of standard deviation ``std`` (in torus units, < 2**62).
+    """``count`` rounded samples of a centred normal distribution of standard deviation ``std`` (in torus units, <
+    2**62).
 
     Box-Muller on 53-bit uniform numbers; the first is never 0, so the logarithm is finite.
     """
     words = np.frombuffer(secrets.token_bytes(16 * count), dtype="<u8").reshape(2, count) >> np.uint64(11)
     radius = np.sqrt(-2.0 * np.log((words[0] + 1.0) * 2.0**-53))
     samples = std * radius * np.cos(2.0 * np.pi * words[1] * 2.0**-53)
-    return np.rint(samples).astype(np.int64).astype(np.uint64)
+    rounded: Torus = np.rint(samples).astype(np.int64).astype(np.uint64)
+    return rounded

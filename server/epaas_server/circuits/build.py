@@ -1,8 +1,8 @@
 """Compiles the circuits of a profile. The only module that imports the compiler (and with it torch).
 
-Run as a program, ``python -m epaas_server.circuits.build FOLDER``, so that serving processes never load the compiler. The
-compiler must choose exactly the key parameters that the shipped profile has; else the build fails, since clients hold
-keys for those.
+Run as a program, ``python -m epaas_server.circuits.build FOLDER``, so that serving processes never load the compiler.
+The compiler must choose exactly the key parameters that the shipped profile has; else the build fails, since clients
+hold keys for those.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Names, shapes and meaning of the circuits of a profile. Knows neither the compiler nor the runtime.
 
 Every circuit takes a batch of ``n`` levelled sums and bootstraps each of them to a bit. The sums themselves are made
-outside (``epaas_server.engine.levelled``), exactly and modulo 2**64, from any number of ciphertexts and any clear weights, so
-that a model is never compiled. What a circuit must know about a sum is its range and its noise. The range is that of the
-encoding. The noise is declared by the clear run-time weights ``w``: the circuit computes ``x @ w`` with ``x`` of shape
-(n, COLUMNS), and the compiler provides for the noise of any weights up to their largest value. The engine passes the sum in
-the first column with weight 1 and nothing in the others, and so may use up the whole budget in the sum that it brings.
+outside (``epaas_server.engine.levelled``), exactly and modulo 2**64, from any number of ciphertexts and any clear
+weights, so that a model is never compiled. What a circuit must know about a sum is its range and its noise. The range
+is that of the encoding. The noise is declared by the clear run-time weights ``w``: the circuit computes ``x @ w``
+with ``x`` of shape (n, COLUMNS), and the compiler provides for the noise of any weights up to their largest value.
+The engine passes the sum in the first column with weight 1 and nothing in the others, and so may use up the whole
+budget in the sum that it brings.
 """
 
 from __future__ import annotations

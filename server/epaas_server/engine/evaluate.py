@@ -1,7 +1,7 @@
 """A network evaluated on ciphertexts, layer by layer and block by block.
 
-The strategy is ``accumulate``: a levelled sum a neuron, then one exact threshold circuit. Layers are pure functions of the layer
-before, so that a finished one is a checkpoint. Knows nothing of jobs, files or processes.
+The strategy is ``accumulate``: a levelled sum a neuron, then one exact threshold circuit. Layers are pure functions
+of the layer before, so that a finished one is a checkpoint. Knows nothing of jobs, files or processes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Arithmetic on raw LWE ciphertexts that needs no bootstrap and no key: exact, modulo 2**64.
 
-A full ciphertext is ``profile.ciphertext_words`` 64-bit words, the mask and then the body. A seeded one, as clients send them,
-is three: a 128-bit seed that expands to the mask, and the body.
+A full ciphertext is ``profile.ciphertext_words`` 64-bit words, the mask and then the body. A seeded one, as clients
+send them, is three: a 128-bit seed that expands to the mask, and the body.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from epaas_shared.frame import SEEDED_BYTES
 from epaas_shared.network import DenseLayer
 from epaas_shared.profile import Profile
 from epaas_shared.zerokey import Torus
 
-SEEDED_BYTES = 24
 _LIMB_BITS = 16
 
 
@@ -43,7 +43,8 @@ def weighted_sums(layer: DenseLayer, bits: Torus, profile: Profile) -> Torus:
 
     ``bits`` has shape (records, inputs, words), the result (records, outputs, words): ciphertexts of
     ``layer.sums(x) - profile.sum_minimum``. The work does not depend on the values of the weights (P2). 64-bit words
-    are cut into limbs of 16 bits, whose products with small weights are exact in double precision, so that BLAS does it.
+    are cut into limbs of 16 bits, whose products with small weights are exact in double precision, so that BLAS does
+    it.
     """
     weights = layer.weights.astype(np.float64)
     if np.abs(weights).max() * layer.inputs * 2.0**_LIMB_BITS >= 2.0**53:

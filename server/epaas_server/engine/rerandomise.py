@@ -1,7 +1,8 @@
 """Fresh masks and covering noise for results, so that what leaves the server says nothing of how it was made (P2).
 
-Each result ciphertext gets its own encryption of zero from the client's zero key, with fresh randomness, and Gaussian noise
-that is larger than its own by the ``result_flooding_log2_std`` of the profile. What this is and is not: docs/limitations.md.
+Each result ciphertext gets its own encryption of zero from the client's zero key, with fresh randomness, and Gaussian
+noise that is larger than its own by the ``result_flooding_log2_std`` of the profile. What this is and is not:
+docs/limitations.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,59 @@
+"""The application: routes, problem documents, and the OpenAPI document with stable operation ids."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from epaas_server.api import evaluation_keys, models, operations, predictions
+from epaas_server.api.problems import add_problem_handlers
+from epaas_server.services import Services
+from epaas_server.settings import Settings
+from epaas_shared import __version__
+from epaas_shared.protocol import Problem
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application over its own connections, opened at start and closed at the end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = Services.open(settings)
+        yield
+        app.state.services.close()
+
+    app = FastAPI(
+        title="EPAAS",
+        summary="Encrypted prediction as a service",
+        version=__version__,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        docs_url=None,  # the documentation pages would load scripts from elsewhere
+        redoc_url=None,
+    )
+    for module in (models, evaluation_keys, predictions, operations):
+        app.include_router(module.router)
+    add_problem_handlers(app)
+    _describe_problems(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the problem document to the OpenAPI components that ``problem_responses`` refers to."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

@@ -1,0 +1,53 @@
+"""What an operator's tools ask: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from epaas_server.api.dependencies import ServicesDependency
+from epaas_server.circuits.library import is_built
+from epaas_shared.profile import default_profile
+from epaas_shared.protocol import Health, PredictionState
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+def health() -> Health:
+    """The process answers."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses={503: {"model": Health}})
+def readiness(response: Response, services: ServicesDependency) -> Health:
+    """The database answers, the blob folder can be written, the circuits are built."""
+    checks = {"database": "ok", "blobs": "ok", "circuits": "ok"}
+    try:
+        with services.database.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        checks["database"] = type(error).__name__
+    try:
+        with services.blobs.writer():
+            pass
+    except OSError as error:
+        checks["blobs"] = error.strerror or "not writable"
+    if not is_built(services.settings.cache_dir, default_profile()):
+        checks["circuits"] = "not built yet"
+    ready = all(state == "ok" for state in checks.values())
+    response.status_code = 200 if ready else 503
+    return Health(status="ok" if ready else "unavailable", checks=checks)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(services: ServicesDependency) -> Response:
+    """Prometheus metrics."""
+    registry = CollectorRegistry()
+    gauge = Gauge("epaas_jobs", "Jobs by state", ["state"], registry=registry)
+    depth = services.jobs.queue_depth()
+    for state in PredictionState:
+        gauge.labels(state.value).set(depth.get(state.value, 0))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

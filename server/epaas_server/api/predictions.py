@@ -1,0 +1,215 @@
+"""Predictions: ask for one, follow it, fetch its encrypted result, cancel or erase it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterable
+from contextlib import suppress
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from epaas_server.api.bodies import limited_body
+from epaas_server.api.dependencies import MAX_VERSION, PredictionId, ServicesDependency
+from epaas_server.api.problems import problem_responses
+from epaas_server.jobs.store import NewPrediction, new_job_id
+from epaas_server.services import Services
+from epaas_shared.digest import digest_bytes, digest_json
+from epaas_shared.errors import (
+    EvaluationKeysNotFound,
+    IdempotencyConflict,
+    InvalidCiphertext,
+    InvalidEvaluationKeys,
+    KeyMismatch,
+    ModelNotFound,
+    PayloadTooLarge,
+    PredictionCancelled,
+    PredictionFailed,
+    PredictionNotFound,
+    ProfileMismatch,
+    ResultNotReady,
+    StorageFull,
+)
+from epaas_shared.frame import SEEDED_BYTES, RecordHeader, decode_frame
+from epaas_shared.profile import profile_by_digest
+from epaas_shared.protocol import (
+    RECORD_MEDIA_TYPE,
+    RESULT_MEDIA_TYPE,
+    ModelVersion,
+    Prediction,
+    PredictionState,
+)
+
+router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
+
+_BODY = {"requestBody": {"required": True, "content": {RECORD_MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+_POLL_SECONDS = 0.05
+PreferHeader = Annotated[str, Header(description="`wait=N`: answer when finished, or after N seconds")]
+
+
+@router.post(
+    "",
+    status_code=202,
+    openapi_extra=_BODY,
+    responses=problem_responses(
+        ModelNotFound,
+        EvaluationKeysNotFound,
+        InvalidCiphertext,
+        InvalidEvaluationKeys,
+        ProfileMismatch,
+        KeyMismatch,
+        PayloadTooLarge,
+        IdempotencyConflict,
+        StorageFull,
+    ),
+)
+async def create_prediction(
+    request: Request,
+    response: Response,
+    services: ServicesDependency,
+    model: Annotated[str, Query(max_length=100)],
+    version: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="the newest where none is given")] = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    evaluation_keys: Annotated[
+        str | None, Header(description="digest of the keys to evaluate with; must be those of the ciphertext")
+    ] = None,
+) -> Prediction:
+    """Ask for a prediction on an encrypted record (or several). Repeating a request under its key changes nothing."""
+    body = await limited_body(request, services.settings.max_record_bytes)
+    prediction = await to_thread.run_sync(_create, services, body, model, version, idempotency_key, evaluation_keys)
+    response.headers["Location"] = f"{router.prefix}/{prediction.id}"
+    return prediction
+
+
+def _create(
+    services: Services,
+    body: bytes,
+    model: str,
+    version: int | None,
+    idempotency_key: str | None,
+    evaluation_keys: str | None,
+) -> Prediction:
+    served = services.registry.version(model, version)
+    header, payload = decode_frame(body, RecordHeader)
+    _check_record(services, served, header, payload)
+    if evaluation_keys not in (None, header.evaluation_keys):
+        raise KeyMismatch("the record was encrypted under other keys than those asked for", field="evaluation-keys")
+    services.keys.usable(header.evaluation_keys)
+    job_id = new_job_id()
+    new = NewPrediction(
+        id=job_id,
+        model_name=served.name,
+        model_version=served.version,
+        model_digest=served.digest,
+        evaluation_keys=header.evaluation_keys,
+        records=header.records,
+        record_blob=f"jobs/{job_id}/record",
+        bootstraps_total=served.cost.bootstraps * header.records,
+        idempotency_key=idempotency_key if idempotency_key is not None else job_id,
+        request_digest=digest_json([model, version, digest_bytes(body)]),
+    )
+    services.blobs.put(new.record_blob, body)
+    created = False
+    try:
+        prediction, created = services.jobs.submit(new)
+    finally:
+        if not created:
+            services.blobs.keep_only(f"jobs/{job_id}", None)
+    return prediction
+
+
+def _check_record(services: Services, model: ModelVersion, header: RecordHeader, payload: bytes) -> None:
+    """Refuse by the header what cannot be evaluated; the ciphertexts themselves can be any bytes."""
+    profile_by_digest(header.profile)
+    if header.input_schema != model.input_schema:
+        raise InvalidCiphertext(
+            f"the record is not of task {model.task}, which model {model.name} predicts",
+            field="body.input_schema",
+            hint=f"`epaas models show {model.name}` says what a record looks like",
+        )
+    if header.records > services.settings.max_records_per_prediction:
+        raise InvalidCiphertext(
+            f"{header.records} records; the limit is {services.settings.max_records_per_prediction}",
+            field="body.records",
+            hint="send several predictions",
+        )
+    bits = services.registry.schema(model.input_schema).bits
+    if header.bits != bits or len(payload) != header.records * bits * SEEDED_BYTES:
+        raise InvalidCiphertext(
+            f"{header.records} records of {header.bits} bits in {len(payload)} bytes; "
+            f"task {model.task} has {bits} bits of {SEEDED_BYTES} bytes a record",
+            field="body.bits",
+        )
+
+
+@router.get("/{prediction_id}", responses=problem_responses(PredictionNotFound))
+async def get_prediction(
+    prediction_id: PredictionId, services: ServicesDependency, prefer: PreferHeader = ""
+) -> Prediction:
+    """State and progress of a prediction."""
+    wait = re.search(r"(?:^|[,;\s])wait=(\d{1,6})", prefer)
+    seconds = min(int(wait[1]), services.settings.max_wait_seconds) if wait else 0
+    deadline = time.monotonic() + seconds
+    while True:
+        prediction = await to_thread.run_sync(services.jobs.get, prediction_id)
+        if prediction.state.finished or time.monotonic() >= deadline:
+            return prediction
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+@router.get(
+    "/{prediction_id}/events", response_class=EventSourceResponse, responses=problem_responses(PredictionNotFound)
+)
+async def stream_prediction_events(
+    prediction_id: PredictionId, services: ServicesDependency
+) -> AsyncIterable[ServerSentEvent]:
+    """The prediction whenever it changes, as server-sent events, until it has finished."""
+    last: Prediction | None = None
+    with suppress(PredictionNotFound):
+        while last is None or not last.state.finished:
+            prediction = await to_thread.run_sync(services.jobs.get, prediction_id)
+            if prediction != last:
+                yield ServerSentEvent(data=prediction, event=prediction.state.value)
+                last = prediction
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+@router.get(
+    "/{prediction_id}/result",
+    response_class=Response,
+    responses={
+        200: {"content": {RESULT_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        **problem_responses(PredictionNotFound, ResultNotReady, PredictionFailed, PredictionCancelled),
+    },
+)
+def get_prediction_result(prediction_id: PredictionId, services: ServicesDependency) -> Response:
+    """The encrypted prediction; only the client's secret key opens it."""
+    prediction = services.jobs.get(prediction_id)
+    blob = services.jobs.result_blob(prediction_id)
+    if prediction.state is PredictionState.FAILED:
+        raise PredictionFailed(
+            prediction.problem.detail if prediction.problem else "the evaluation failed",
+            hint=prediction.problem.hint if prediction.problem else None,
+        )
+    if prediction.state is PredictionState.CANCELLED:
+        raise PredictionCancelled("the prediction was cancelled and has no result")
+    if blob is None:
+        raise ResultNotReady(f"the prediction is {prediction.state.value}")
+    return Response(services.blobs.read(blob), media_type=RESULT_MEDIA_TYPE)
+
+
+@router.post("/{prediction_id}/cancel", responses=problem_responses(PredictionNotFound))
+def cancel_prediction(prediction_id: PredictionId, services: ServicesDependency) -> Prediction:
+    """Stop a prediction that has not finished; one that has stays as it is."""
+    return services.jobs.cancel(prediction_id)
+
+
+@router.delete("/{prediction_id}", status_code=204, responses=problem_responses(PredictionNotFound))
+def delete_prediction(prediction_id: PredictionId, services: ServicesDependency) -> None:
+    """Erase a prediction, its record and its result; one that is running is stopped."""
+    services.jobs.erase(prediction_id)
+    services.blobs.keep_only(f"jobs/{prediction_id}", None)

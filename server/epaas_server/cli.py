@@ -1,0 +1,142 @@
+"""The command ``epaas-server``. Results on stdout, the rest on stderr; the exit codes are those of the error tree."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from epaas_shared import __version__
+from epaas_shared.errors import EpaasError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Serve encrypted predictions."
+)
+circuits = typer.Typer(no_args_is_help=True, help="The compiled circuit library of this machine.")
+app.add_typer(circuits, name="circuits")
+
+DataDir = Annotated[Path | None, typer.Option(help="Where bundles, keys, jobs and the database are kept.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def main() -> None:
+    """Run the command; an :class:`EpaasError` becomes a message and its exit code."""
+    try:
+        app()
+    except EpaasError as error:
+        sys.stderr.write(f"epaas-server: error: {error}\n")
+        if error.hint:
+            sys.stderr.write(f"epaas-server: hint: {error.hint}\n")
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: 8000].")] = None,
+    data_dir: DataDir = None,
+    workers: Annotated[int | None, typer.Option(help="Evaluation slots [default: 1].")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of one evaluation [default: all cores].")] = None,
+) -> None:
+    """Serve the HTTP interface and evaluate predictions.
+
+    Example: epaas-server serve --port 8000 --data-dir ./data
+    """
+    from epaas_server.serve import serve as run
+
+    run(_settings(host=host, port=port, data_dir=data_dir, workers=workers, threads=threads))
+
+
+@app.command()
+def worker(
+    data_dir: DataDir = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of one evaluation [default: all cores].")] = None,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Evaluate predictions of a server that runs elsewhere over the same data directory and database.
+
+    Example: epaas-server worker --data-dir ./data
+    """
+    from epaas_server.serve import run_worker
+
+    run_worker(_settings(data_dir=data_dir, threads=threads), until_stdin_closes=until_stdin_closes)
+
+
+@app.command()
+def publish(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder, as `epaas-train fit` wrote it.")],
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Check a model bundle and make it the newest version of its name. Nothing is compiled, no client is told.
+
+    Example: epaas-server publish ./bundles/breast-cancer --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    services = Services.open(_settings(data_dir=data_dir))
+    model = services.registry.publish(bundle)
+    _result(
+        model.model_dump(mode="json"),
+        f"{model.name} version {model.version} ({model.digest[:12]}, {model.cost.bootstraps} bootstraps a record)",
+        as_json,
+    )
+
+
+@app.command()
+def models(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the newest version of every published model."""
+    from epaas_server.services import Services
+
+    versions = Services.open(_settings(data_dir=data_dir)).registry.versions()
+    lines = [f"{model.name} version {model.version}: {model.title}" for model in versions]
+    _result({"models": [model.model_dump(mode="json") for model in versions]}, "\n".join(lines), as_json)
+
+
+@circuits.command()
+def build(as_json: Json = False) -> None:
+    """Compile the circuit library where this machine does not have it yet (about ten seconds, once).
+
+    Example: epaas-server circuits build
+    """
+    from epaas_server.circuits.library import ensure_library
+    from epaas_shared.profile import default_profile
+
+    profile = default_profile()
+    folder = ensure_library(_settings().cache_dir, profile)
+    _result({"profile": profile.name, "digest": profile.digest, "folder": str(folder)}, str(folder), as_json)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP interface."""
+    from epaas_server.api.app import create_app
+
+    _result(create_app(_settings()).openapi(), "", as_json=True)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    sys.stdout.write(f"{__version__}\n")
+
+
+def _settings(**given: Any) -> Any:
+    """Settings from the environment, overridden by the options that were given."""
+    from pydantic import ValidationError
+
+    from epaas_server.settings import Settings
+    from epaas_shared.errors import InvalidRequest
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        raise InvalidRequest(first["msg"].lower(), field=".".join(str(part) for part in first["loc"])) from None
+
+
+def _result(document: dict[str, Any], text: str, as_json: bool) -> None:
+    sys.stdout.write((json.dumps(document, indent=None) if as_json else text) + "\n")

@@ -1,0 +1,201 @@
+"""The evaluation child: a process that loads the circuits and evaluation keys, does one task at a time, and may be
+killed.
+
+It reads blobs and bundles and writes blobs; it knows no database and no network. A crash in native code ends this
+process and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from epaas_server.blobs import Blobs
+from epaas_server.bundles import Bundle, read_bundle
+from epaas_server.circuits.definitions import CIRCUITS, Circuit
+from epaas_server.engine.evaluate import evaluate_layer
+from epaas_server.engine.keyset_cache import KeysetCache
+from epaas_server.engine.levelled import expand_seeded
+from epaas_server.engine.rerandomise import rerandomise
+from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Message, Ready, Refused, Task
+from epaas_server.evaluation_keys import blob_name, check_start
+from epaas_shared.digest import digest_bytes
+from epaas_shared.errors import DigestMismatch, EpaasError, InvalidCiphertext
+from epaas_shared.frame import (
+    SEEDED_BYTES,
+    EvaluationKeysHeader,
+    RecordHeader,
+    ResultHeader,
+    decode_frame,
+    decode_frame_start,
+    encode_frame,
+)
+from epaas_shared.profile import Profile, default_profile
+from epaas_shared.zerokey import Torus, ZeroKey
+
+
+@dataclass(frozen=True)
+class ChildConfiguration:
+    circuits: Path
+    blobs: Path
+    threads: int
+    keyset_cache_bytes: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ClientKeys:
+    """One client's evaluation keys, in memory."""
+
+    keyset: Any
+    zero_key: ZeroKey
+
+
+def main(pipe: Connection, configuration: ChildConfiguration) -> None:
+    """Entry point of the process. Serves tasks from ``pipe`` until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the server's business
+    os.environ["OMP_NUM_THREADS"] = str(configuration.threads)  # read when the runtime is loaded
+    _die_with_parent()
+    evaluator = Evaluator(configuration, pipe.send)
+    _limit_memory(configuration.memory_bytes)
+    pipe.send(Ready())
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        evaluator.run(task)
+
+
+class Evaluator:
+    def __init__(self, configuration: ChildConfiguration, tell: Callable[[Message], None]) -> None:
+        from epaas_server.engine.runtime import Circuits, load_keyset  # after OMP_NUM_THREADS is set
+
+        self._load_keyset = load_keyset
+        self._profile = default_profile()
+        self._circuits = Circuits(configuration.circuits, self._profile)
+        self._blobs = Blobs(configuration.blobs)
+        self._keys = KeysetCache(configuration.keyset_cache_bytes, self._load_keys)
+        self._tell = tell
+
+    def run(self, task: Task) -> None:
+        """Do a task and tell how it goes."""
+        try:
+            if isinstance(task, CheckKeys):
+                self._check_keys(task)
+            else:
+                self._evaluate(task)
+        except EpaasError as error:
+            self._tell(Refused(error.code, error.detail, error.field, error.hint))
+
+    def _check_keys(self, task: CheckKeys) -> None:
+        """Run every circuit once on random ciphertexts. It also unpacks the keys, so that the first record finds them
+        warm.
+        """
+        self._keys.discard(task.evaluation_keys)
+        keys = self._keys.get(task.evaluation_keys)
+        random = np.random.default_rng()
+        for circuit in CIRCUITS:
+            sums = random.integers(0, 2**64, (1, self._profile.ciphertext_words), dtype=np.uint64)
+            self._circuits.bootstrap(circuit, sums, keys.keyset)
+        self._tell(Finished(None))
+
+    def _evaluate(self, task: Evaluate) -> None:
+        bundle = read_bundle(task.bundle)
+        header, payload = decode_frame(self._blobs.read(task.record_blob), RecordHeader)
+        _check_record(header, payload, bundle)
+        keys = self._keys.get(task.evaluation_keys)
+
+        def bootstrap(circuit: Circuit, sums: Torus) -> Torus:
+            return self._circuits.bootstrap(circuit, sums, keys.keyset)
+
+        layers = bundle.network.layers
+        if task.checkpoint_blob is None:
+            bits = expand_seeded(payload, bundle.profile).reshape(header.records, header.bits, -1)
+        else:
+            words = np.frombuffer(self._blobs.read(task.checkpoint_blob), dtype="<u8")
+            outputs = layers[task.layers_done - 1].outputs
+            bits = words.astype(np.uint64).reshape(header.records, outputs, -1)
+        for index in range(task.layers_done, len(layers)):
+            begin = time.perf_counter()
+            bits = evaluate_layer(
+                layers[index], bits, bundle.profile, bootstrap, lambda count: self._tell(Advanced(count))
+            )
+            seconds = time.perf_counter() - begin
+            blob = f"{task.output}-layer-{index + 1}"
+            self._blobs.put(blob, bits.astype("<u8").tobytes())
+            self._tell(LayerDone(index + 1, blob, seconds))
+
+        results = rerandomise(bits, keys.zero_key, bundle.profile).astype("<u8").tobytes()
+        result = ResultHeader(
+            payload_bytes=len(results),
+            profile=bundle.profile.digest,
+            evaluation_keys=task.evaluation_keys,
+            model=bundle.digest,
+            records=header.records,
+            values=bundle.network.outputs,
+        )
+        result_blob = f"{task.output}-result"
+        self._blobs.put(result_blob, encode_frame(result, results))
+        self._tell(Finished(result_blob))
+
+    def _load_keys(self, digest: str) -> tuple[ClientKeys, int]:
+        data = self._blobs.read(blob_name(digest))
+        if digest_bytes(data) != digest:
+            raise DigestMismatch("the stored evaluation keys were damaged", field="evaluation_keys")
+        check_start(decode_frame_start(data, EvaluationKeysHeader))
+        header, payload = decode_frame(data, EvaluationKeysHeader)
+        keyset = self._load_keyset(payload[: header.keyset_bytes])
+        zero_key = ZeroKey.from_bytes(payload[header.keyset_bytes :], self._profile.lwe_dimension)
+        return ClientKeys(keyset, zero_key), len(data) + unpacked_keys_bytes(self._profile)
+
+
+def unpacked_keys_bytes(profile: Profile) -> int:
+    """Bytes of a keyset once the runtime has expanded its seeds: 64-bit words of every bootstrap and key-switching
+    key.
+    """
+    words = 0
+    for key in profile.keyset["lweBootstrapKeys"]:
+        shape = key["params"]
+        glwe = shape["glweDimension"] + 1
+        words += shape["inputLweDimension"] * shape["levelCount"] * glwe * glwe * shape["polynomialSize"]
+    for key in profile.keyset["lweKeyswitchKeys"]:
+        shape = key["params"]
+        words += shape["inputLweDimension"] * shape["levelCount"] * (shape["outputLweDimension"] + 1)
+    return 8 * words
+
+
+def _check_record(header: RecordHeader, payload: bytes, bundle: Bundle) -> None:
+    if header.input_schema != bundle.schema.digest or header.bits != bundle.schema.bits:
+        raise InvalidCiphertext("the record is of another task than the model", field="body.input_schema")
+    if len(payload) != header.records * header.bits * SEEDED_BYTES:
+        raise InvalidCiphertext("the payload does not have the announced shape", field="body.payload_bytes")
+
+
+def _limit_memory(extra_bytes: int) -> None:
+    """Bound this process's address space, so that damaged keys cannot take the machine's memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + extra_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _die_with_parent() -> None:
+    """End with the worker, however it ends; evaluation releases the interpreter lock, so this thread runs meanwhile."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,187 @@
+"""The worker: claims jobs, has its child do them, keeps the lease, records every finished layer.
+
+    claim ──▶ child ──▶ heartbeat, checkpoint a layer ──▶ succeed | fail
+                └─ died: the job goes back to the queue and on from its last layer, at most ``max_attempts`` times
+
+It evaluates nothing itself and never loads the runtime.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+import structlog
+
+from epaas_server.blobs import Blobs
+from epaas_server.circuits.library import ensure_library
+from epaas_server.engine.child import ChildConfiguration
+from epaas_server.engine.local import ChildDied, EvaluationChild
+from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Ready, Refused, Task
+from epaas_server.evaluation_keys import KeyStore
+from epaas_server.jobs.store import Claim, JobKind, JobStore, LeaseLost
+from epaas_server.registry import Registry
+from epaas_server.settings import Settings
+from epaas_shared.errors import EpaasError, InvalidEvaluationKeys, PredictionFailed, error_class
+from epaas_shared.profile import default_profile
+
+_log = structlog.get_logger()
+_START_SECONDS = 60.0
+
+
+class Worker:
+    """One evaluation slot. ``run`` returns soon after ``stop`` is set, giving its job back."""
+
+    def __init__(self, settings: Settings, store: JobStore, keys: KeyStore, registry: Registry, blobs: Blobs) -> None:
+        self._settings = settings
+        self._store = store
+        self._keys = keys
+        self._registry = registry
+        self._blobs = blobs
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._child: EvaluationChild | None = None
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        configuration = ChildConfiguration(
+            circuits=ensure_library(self._settings.cache_dir, default_profile()),
+            blobs=self._settings.data_dir / "blobs",
+            threads=self._settings.threads,
+            keyset_cache_bytes=self._settings.keyset_cache_bytes,
+            memory_bytes=self._settings.child_memory_bytes,
+        )
+        _log.info("worker ready", worker=self._name, threads=self._settings.threads)
+        try:
+            while not self.stop.is_set():
+                child = self._ready_child(configuration)
+                claim = self._store.claim(self._name, self._settings.lease_seconds)
+                if claim is None:
+                    self.stop.wait(self._settings.poll_seconds)
+                else:
+                    self._work(claim, child)
+        finally:
+            self._drop_child()
+
+    def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild:
+        """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease."""
+        while self._child is None or not self._child.alive:
+            self._drop_child()
+            self._child = EvaluationChild(configuration)
+            try:
+                if not isinstance(self._child.hear(_START_SECONDS), Ready):
+                    raise ChildDied("not ready in time")
+            except ChildDied as death:
+                _log.error("the evaluation child does not start", reason=str(death))
+                self._drop_child()
+                self.stop.wait(1.0)
+                if self.stop.is_set():
+                    raise
+        return self._child
+
+    def _work(self, claim: Claim, child: EvaluationChild) -> None:
+        log = _log.bind(job=claim.id, kind=claim.kind.value, attempt=claim.attempts, fence=claim.fence)
+        log.info("job claimed", layers_done=claim.layers_done)
+        try:
+            if claim.attempts > self._settings.max_attempts:
+                raise PredictionFailed(
+                    f"the evaluation process died {self._settings.max_attempts} times",
+                    hint="generate new keys and try again; if it happens again, tell the operator",
+                )
+            child.give(self._task(claim))
+            self._follow(claim, child)
+            log.info("job finished")
+        except LeaseLost:
+            log.info("job is no longer ours")
+            self._drop_child()
+        except ChildDied as death:
+            log.warning("the evaluation child died", reason=str(death))
+            self._drop_child()
+            self._after_death(claim)
+        except EpaasError as error:
+            log.info("job failed", code=error.code, detail=error.detail)
+            self._settle(claim, error)
+
+    def _task(self, claim: Claim) -> Task:
+        if claim.kind is JobKind.CHECK_KEYS:
+            return CheckKeys(claim.evaluation_keys)
+        self._keys.usable(claim.evaluation_keys)
+        assert claim.model_digest is not None
+        assert claim.record_blob is not None
+        return Evaluate(
+            evaluation_keys=claim.evaluation_keys,
+            bundle=self._registry.bundle_folder(claim.model_digest),
+            record_blob=claim.record_blob,
+            layers_done=claim.layers_done,
+            checkpoint_blob=claim.checkpoint_blob,
+            output=f"jobs/{claim.id}/{claim.fence}",
+        )
+
+    def _follow(self, claim: Claim, child: EvaluationChild) -> None:
+        """Hear the child out. Raises what it refuses, :class:`ChildDied` and :class:`LeaseLost`."""
+        done = self._bootstraps_at_start(claim)
+        before = done
+        seconds = 0.0
+        last_beat = time.monotonic()
+        while True:
+            message = child.hear(self._settings.heartbeat_seconds)
+            match message:
+                case Advanced(bootstraps):
+                    done += bootstraps
+                case LayerDone(layers_done, blob, layer_seconds):
+                    seconds += layer_seconds
+                    self._store.checkpoint(claim, layers_done, blob, done, layer_seconds)
+                case Finished(result_blob):
+                    if claim.kind is JobKind.PREDICT and seconds > 0:
+                        self._store.calibrate(default_profile().digest, seconds / (done - before))
+                    self._settle(claim, None, result_blob)
+                    return
+                case Refused(code, detail, field, hint):
+                    raise error_class(code)(detail, field=field, hint=hint)
+                case _:
+                    pass
+            if time.monotonic() - last_beat >= self._settings.heartbeat_seconds:
+                self._store.heartbeat(claim, self._settings.lease_seconds, done)
+                last_beat = time.monotonic()
+            if self.stop.is_set():
+                self._drop_child()
+                self._store.release(claim, counts_as_attempt=False)
+                raise LeaseLost(claim.id)
+
+    def _bootstraps_at_start(self, claim: Claim) -> int:
+        """What the finished layers have done already."""
+        if claim.kind is JobKind.CHECK_KEYS or claim.layers_done == 0:
+            return 0
+        assert claim.model_digest is not None
+        layers = self._registry.manifest(claim.model_digest).layers[: claim.layers_done]
+        return sum(layer.outputs for layer in layers) * claim.records * default_profile().bootstraps_per_neuron
+
+    def _settle(self, claim: Claim, error: EpaasError | None, result_blob: str | None = None) -> None:
+        """Record the outcome, once; what the evaluation left behind goes."""
+        try:
+            if claim.kind is JobKind.CHECK_KEYS:
+                self._keys.settle(claim.evaluation_keys, error)
+            if error is None:
+                self._store.succeed(claim, result_blob, self._settings.threads)
+            else:
+                self._store.fail(claim, error)
+        except LeaseLost:
+            return
+        if claim.kind is JobKind.PREDICT:
+            self._blobs.keep_only(f"jobs/{claim.id}", result_blob)
+
+    def _after_death(self, claim: Claim) -> None:
+        """Keys that kill the child in their trial run are refused; a prediction is tried again."""
+        if claim.kind is JobKind.CHECK_KEYS and claim.attempts >= 2:
+            self._settle(claim, InvalidEvaluationKeys("the trial run with these keys crashed", field="keyset"))
+            return
+        try:
+            self._store.release(claim, counts_as_attempt=True)
+        except LeaseLost:
+            return
+
+    def _drop_child(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None

@@ -1,0 +1,104 @@
+"""``epaas-server serve`` and ``worker``: the processes, their beginnings and ends.
+
+``serve`` runs the HTTP interface in this process and starts ``settings.workers`` worker processes. Workers are
+sessions of their own, so that Ctrl-C in a terminal reaches ``serve`` alone, and hold one end of a pipe to it, so that
+they end when it does, however it does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from epaas_server.api.app import create_app
+from epaas_server.circuits.library import ensure_library
+from epaas_server.jobs.worker import Worker
+from epaas_server.logging import configure_logging
+from epaas_server.services import Services
+from epaas_server.settings import Settings
+from epaas_shared.errors import Unavailable
+from epaas_shared.profile import default_profile
+
+_log = structlog.get_logger()
+_STOP_SECONDS = 10
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Builds the circuit library first where this machine does not have it."""
+    configure_logging()
+    if settings.workers:
+        _log.info("circuit library ready", folder=str(ensure_library(settings.cache_dir, default_profile())))
+    listener = _listen(settings)
+    Services.open(settings).close()  # the tables exist before the workers look for them
+    workers = [_start_worker(settings) for _ in range(settings.workers)]
+    config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    host, port = listener.getsockname()[:2]
+    _log.info("listening", url=f"http://{host}:{port}", workers=[worker.pid for worker in workers])
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            _end(worker)
+
+
+def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
+    """One evaluation slot, until told to stop."""
+    configure_logging()
+    services = Services.open(settings)
+    worker = Worker(settings, services.jobs, services.keys, services.registry, services.blobs)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        worker.stop.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if until_stdin_closes:
+        threading.Thread(target=_watch_stdin, args=(worker,), daemon=True).start()
+    try:
+        worker.run()
+    finally:
+        services.close()
+
+
+def _watch_stdin(worker: Worker) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    worker.stop.set()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=2048, reuse_port=False)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", hint="choose another --port"
+        ) from None
+
+
+def _start_worker(settings: Settings) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        **{f"EPAAS_SERVER_{name.upper()}": str(value) for name, value in settings.model_dump(mode="json").items()},
+    }
+    command = [sys.executable, "-m", "epaas_server", "worker", "--until-stdin-closes"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)  # noqa: S603
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    try:
+        worker.wait(timeout=_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()
+    if worker.stdin:
+        worker.stdin.close()
