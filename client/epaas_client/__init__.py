@@ -7,8 +7,8 @@
         client.upload_keys(evaluation_keys)
         labels = client.predict("breast-cancer", record, secret_keys)
 
-Names are loaded when they are first used, so that importing the package costs nothing and ``epaas --help`` does not load
-the TFHE runtime.
+Names are loaded when they are first used, so that importing the package costs nothing and ``epaas --help`` does not
+load the TFHE runtime.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from epaas_shared import __version__
 
 if TYPE_CHECKING:
-    from epaas_client.client import Client
+    from epaas_client.client import Client, batches, check_compatible
     from epaas_client.crypto import SecretKeys, generate_keys
     from epaas_client.errors import ConfigurationError
     from epaas_client.job import Job, Label
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Client": "epaas_client.client",
+    "batches": "epaas_client.client",
+    "check_compatible": "epaas_client.client",
     "ConfigurationError": "epaas_client.errors",
     "EpaasError": "epaas_shared.errors",
     "Job": "epaas_client.job",
@@ -57,6 +59,8 @@ __all__ = [
     "SecretKeys",
     "StoredKeys",
     "__version__",
+    "batches",
+    "check_compatible",
     "generate_keys",
     "read_records",
 ]

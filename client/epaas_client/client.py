@@ -4,8 +4,8 @@
         client.upload_keys(evaluation_keys)
         client.predict("breast-cancer", record, secret_keys)
 
-Records are checked and encrypted here before anything is sent. The client takes no parameters from the server: it refuses
-a model whose parameter set it does not ship. This module knows neither folders nor terminals.
+Records are checked and encrypted here before anything is sent. The client takes no parameters from the server: it
+refuses a model whose parameter set it does not ship. This module knows neither folders nor terminals.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Client:
         idempotency_key: str | None = None,
     ) -> Job:
         """Encrypt one record, or up to 16, and ask for their prediction. Returns at once; the client may go offline."""
-        found = self.model(model, version) if isinstance(model, str) else model
+        found = self._version(model, version)
         return self.send(found, self.encrypt(found, records, secret_keys), idempotency_key=idempotency_key)
 
     def submit_all(
@@ -224,7 +224,7 @@ class Client:
 
         All records are checked before the first is sent.
         """
-        found = self.model(model, version) if isinstance(model, str) else model
+        found = self._version(model, version)
         self.schema(found.input_schema).encode(records)
         return [self.submit(found, part, secret_keys) for part in batches(records)]
 
@@ -236,12 +236,17 @@ class Client:
     def predict(
         self, model: str | ModelVersion, records: Record | Sequence[Record], secret_keys: SecretKeys
     ) -> list[Label]:
-        """Submit, wait and decrypt: one label a record. The server must have the evaluation keys (:meth:`upload_keys`)."""
+        """Submit, wait and decrypt: one label a record. The server must have the keys (:meth:`upload_keys`)."""
         rows = [records] if isinstance(records, Mapping) else list(records)
-        jobs = self.submit_all(model, rows, secret_keys)
+        found = self._version(model, None)
+        schema = self.schema(found.input_schema)
+        jobs = self.submit_all(found, rows, secret_keys)
         for job in jobs:
             job.wait()
-        return [label for job in jobs for label in job.result(secret_keys)]
+        return [label for job in jobs for label in job.result(secret_keys, schema)]
+
+    def _version(self, model: str | ModelVersion, version: int | None) -> ModelVersion:
+        return self.model(model, version) if isinstance(model, str) else model
 
 
 def batches(records: Sequence[Record]) -> Iterator[list[Record]]:

@@ -119,7 +119,7 @@ class Job:
         if not self.prediction.state.finished:
             progress = self.prediction.progress
             raise ResultNotReady(
-                f"the prediction {self.id} is {self.prediction.state}, {progress.done} of {progress.total} bootstraps done",
+                f"the prediction {self.id} is {self.prediction.state}: {progress.done} of {progress.total} bootstraps",
                 hint=f"wait for it with `epaas jobs watch {self.id}`",
             )
         self._check_succeeded()

@@ -1,7 +1,8 @@
 """The predictions that this machine asked for, so that a later process can fetch and decrypt them.
 
-One JSON object a line, appended and synchronised: an entry, or ``{"forget": id}``. It holds where a prediction is and which
-keys open it, never a value of a record. A line cut off by a crash is skipped. This module knows neither servers nor keys.
+One JSON object a line, appended and synchronised: an entry, or ``{"forget": id}``. It holds where a prediction is and
+which keys open it, never a value of a record. A line cut off by a crash is skipped. This module knows neither servers
+nor keys.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class JobLog:
         """Leave a prediction out of the list from now on."""
         self._append({"forget": job_id})
 
-    def list(self) -> list[LoggedJob]:
+    def jobs(self) -> list[LoggedJob]:
         """The entries, oldest first."""
         jobs: dict[str, LoggedJob] = {}
         for fields in self._lines():
@@ -67,7 +68,7 @@ class JobLog:
 
     def find(self, job_id: str) -> LoggedJob | None:
         """The entry of a prediction, if this machine asked for it."""
-        return next((job for job in self.list() if job.id == job_id), None)
+        return next((job for job in self.jobs() if job.id == job_id), None)
 
     def _lines(self) -> list[dict[str, Any]]:
         try:

@@ -14,14 +14,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from epaas_client.errors import ConfigurationError
-from epaas_client.sealed import Metadata, SealedKeys, check_passphrase, seal, unseal
+from epaas_client.passphrase import check_passphrase
+from epaas_client.sealed import Metadata, SealedKeys, seal, unseal
 from epaas_shared.digest import is_digest
 from epaas_shared.errors import Conflict, InvalidInput, SecretKeysNotFound
 from epaas_shared.profile import profile_by_digest
@@ -91,12 +92,12 @@ class Keystore:
                 hint=f"choose another with --name, or delete the old ones with `epaas keys delete {name}`",
             )
 
-    def list(self) -> list[StoredKeys]:
+    def list(self) -> Sequence[StoredKeys]:
         """All readable key sets, oldest first."""
         found = [entry for entry in self._scan() if isinstance(entry, StoredKeys)]
         return sorted(found, key=lambda stored: (stored.created, stored.name))
 
-    def damaged(self) -> list[InvalidInput]:
+    def damaged(self) -> Sequence[InvalidInput]:
         """What is wrong with each key set that :meth:`list` leaves out."""
         return [entry for entry in self._scan() if isinstance(entry, InvalidInput)]
 
@@ -136,7 +137,7 @@ class Keystore:
             raise ConfigurationError(f"{path} can be read by others", hint=f"run `chmod 600 {path}`")
         profile = profile_by_digest(sealed.profile)
         secret = unseal(sealed, passphrase)
-        from epaas_client.crypto import SecretKeys  # noqa: PLC0415  (loads the TFHE runtime)
+        from epaas_client.crypto import SecretKeys  # loads the TFHE runtime
 
         return SecretKeys.from_bytes(secret, profile, sealed.evaluation_keys)
 
@@ -182,7 +183,7 @@ def default_root() -> Path:
     """``EPAAS_KEYSTORE``, or ``keys`` in the user's data folder."""
     if configured := os.environ.get("EPAAS_KEYSTORE"):
         return Path(configured)
-    from platformdirs import user_data_path  # noqa: PLC0415  (not needed where the variable is set)
+    from platformdirs import user_data_path
 
     return user_data_path("epaas") / "keys"
 

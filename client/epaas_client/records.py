@@ -1,6 +1,6 @@
 """Reading records from CSV and JSON Lines files.
 
-Gives rows as the file has them; whether the values fit the task is for :meth:`epaas_shared.schema.InputSchema.encode` to
+Gives rows as the file has them; whether the values fit the task is for ``epaas_shared.schema.InputSchema.encode`` to
 say. The column of the true label is split off here, so that nothing downstream could send it. This module knows neither
 keys nor servers.
 """
@@ -26,7 +26,7 @@ _EXACT_INTEGER_DIGITS = 15
 
 @dataclass(frozen=True)
 class Records:
-    """``rows`` without the target column; ``truth`` is that column, where the file has it (``None`` in a row without)."""
+    """``rows`` without the target column; ``truth`` is that column, if the file has it (``None`` in a row without)."""
 
     rows: list[dict[str, Any]]
     truth: list[str | None] | None

@@ -4,9 +4,9 @@
      "kdf": {"name": "scrypt", "n": 131072, "r": 8, "p": 1, "salt": …}, "cipher": "aes-256-gcm",
      "nonce": …, "ciphertext": …}
 
-The associated data is the canonical JSON of everything but ``nonce`` and ``ciphertext``, so that no member can be changed
-without the passphrase. The costs of scrypt are part of the format: a file that asks for others is refused, not obeyed.
-This module owns the document; it knows neither folders nor what the sealed bytes mean.
+The associated data is the canonical JSON of everything but ``nonce`` and ``ciphertext``, so that no member can be
+changed without the passphrase. The costs of scrypt are part of the format: a file that asks for others is refused, not
+obeyed. This module owns the document; it knows neither folders nor what the sealed bytes mean.
 """
 
 from __future__ import annotations
@@ -14,22 +14,32 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
+from epaas_client.passphrase import check_passphrase
 from epaas_shared.digest import Digest, canonical_json
 from epaas_shared.errors import InvalidInput, WrongPassphrase
 
-PASSPHRASE_MINIMUM = 8
 _SALT_BYTES = 16
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
+
+
+def _decoded(value: Any) -> Any:
+    return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+_Bytes = Annotated[
+    bytes, BeforeValidator(_decoded), PlainSerializer(lambda data: b64encode(data).decode(), when_used="json")
+]
+"""Bytes, in base64 where the document is JSON."""
 
 
 class _Scrypt(BaseModel):
@@ -39,7 +49,7 @@ class _Scrypt(BaseModel):
     n: Literal[131072] = 131072
     r: Literal[8] = 8
     p: Literal[1] = 1
-    salt: Base64Bytes
+    salt: _Bytes
 
 
 class Metadata(BaseModel):
@@ -59,8 +69,8 @@ class SealedKeys(Metadata):
 
     kdf: _Scrypt
     cipher: Literal["aes-256-gcm"] = "aes-256-gcm"
-    nonce: Base64Bytes
-    ciphertext: Base64Bytes
+    nonce: _Bytes
+    ciphertext: _Bytes
 
     @property
     def associated_data(self) -> bytes:
@@ -81,14 +91,14 @@ class SealedKeys(Metadata):
 
 
 def seal(metadata: Metadata, secret: bytes, passphrase: str) -> SealedKeys:
-    """Encrypt ``secret`` under ``passphrase``, bound to ``metadata``. Fresh salt and nonce from the operating system."""
+    """Encrypt ``secret`` under ``passphrase``, bound to ``metadata``, with a fresh salt and nonce."""
     check_passphrase(passphrase)
-    kdf = _Scrypt(salt=_base64(os.urandom(_SALT_BYTES)))
+    kdf = _Scrypt(salt=os.urandom(_SALT_BYTES))
     nonce = os.urandom(_NONCE_BYTES)
     members = metadata.model_dump()
-    empty = SealedKeys(**members, kdf=kdf, nonce=_base64(nonce), ciphertext=b"")
+    empty = SealedKeys(**members, kdf=kdf, nonce=nonce, ciphertext=b"")
     ciphertext = AESGCM(_derive(passphrase, kdf)).encrypt(nonce, secret, empty.associated_data)
-    return SealedKeys(**members, kdf=kdf, nonce=_base64(nonce), ciphertext=_base64(ciphertext))
+    return SealedKeys(**members, kdf=kdf, nonce=nonce, ciphertext=ciphertext)
 
 
 def unseal(sealed: SealedKeys, passphrase: str) -> bytes:
@@ -104,22 +114,7 @@ def unseal(sealed: SealedKeys, passphrase: str) -> bytes:
         ) from None
 
 
-def check_passphrase(passphrase: str) -> None:
-    """Refuse a new passphrase that is too short."""
-    if len(passphrase) < PASSPHRASE_MINIMUM:
-        raise InvalidInput(
-            f"has {len(passphrase)} characters where at least {PASSPHRASE_MINIMUM} are due",
-            field="passphrase",
-            hint="four random words make a good one",
-        )
-
-
 def _derive(passphrase: str, kdf: _Scrypt) -> bytes:
     # One text can have several Unicode spellings, and keyboards differ in which they give.
     text = unicodedata.normalize("NFC", passphrase).encode()
     return Scrypt(salt=kdf.salt, length=_KEY_BYTES, n=kdf.n, r=kdf.r, p=kdf.p).derive(text)
-
-
-def _base64(data: bytes) -> bytes:
-    """``data`` as pydantic's ``Base64Bytes`` takes it: encoded."""
-    return b64encode(data)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     Column,
+    Connection,
     DateTime,
     Engine,
     Float,
@@ -118,6 +119,11 @@ def open_database(url: str) -> Engine:
         _configure_sqlite(engine)
     metadata.create_all(engine)
     return engine
+
+
+def reading(database: Engine) -> Connection:
+    """A connection that only reads: on SQLite it waits for no writer and hinders none."""
+    return database.execution_options(read_only=True).connect()
 
 
 def _configure_sqlite(engine: Engine) -> None:

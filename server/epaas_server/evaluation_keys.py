@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from epaas_server.blobs import Blobs, BlobWriter
-from epaas_server.database import evaluation_keys
+from epaas_server.database import evaluation_keys, reading
 from epaas_server.jobs.store import JobStore
 from epaas_shared.errors import EpaasError, EvaluationKeysNotFound, InvalidEvaluationKeys
 from epaas_shared.frame import EvaluationKeysHeader, FrameStart
@@ -48,7 +48,7 @@ class KeyStore:
 
     def get(self, digest: str) -> EvaluationKeys:
         """Raises :class:`EvaluationKeysNotFound`."""
-        with self.database.connect() as connection:
+        with reading(self.database) as connection:
             row = connection.execute(select(evaluation_keys).filter_by(digest=digest)).first()
         if row is None:
             raise EvaluationKeysNotFound(f"there are no evaluation keys {digest[:12]}…", field="evaluation_keys")

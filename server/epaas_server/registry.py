@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, insert, select
 
 from epaas_server.bundles import Bundle, read_bundle
-from epaas_server.database import calibration, model_versions
+from epaas_server.database import calibration, model_versions, reading
 from epaas_server.engine.evaluate import bootstraps
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, BundleManifest
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
@@ -74,14 +74,14 @@ class Registry:
 
     def versions(self) -> list[ModelVersion]:
         """The newest version of each model, by name."""
-        with self.database.connect() as connection:
+        with reading(self.database) as connection:
             names = connection.execute(select(model_versions.c.name).distinct().order_by(model_versions.c.name))
             return [self.version(name) for name in names.scalars()]
 
     def version(self, name: str, version: int | None = None) -> ModelVersion:
         """One version, the newest where none is given. Raises :class:`ModelNotFound`."""
         query = _newest(name) if version is None else select(model_versions).filter_by(name=name, version=version)
-        with self.database.connect() as connection:
+        with reading(self.database) as connection:
             row = connection.execute(query).first()
             if row is None:
                 which = f"no version {version} of a model" if version is not None else "no model"
@@ -96,7 +96,7 @@ class Registry:
 
     def schema(self, digest: str) -> InputSchema:
         """The schema with this digest of any published model. Raises :class:`SchemaNotFound`."""
-        with self.database.connect() as connection:
+        with reading(self.database) as connection:
             for row in connection.execute(select(model_versions.c.digest, model_versions.c.manifest)):
                 if row.manifest["input_schema"] == digest:
                     return InputSchema.model_validate_json((self.bundle_folder(row.digest) / SCHEMA_FILE).read_bytes())
@@ -104,7 +104,7 @@ class Registry:
 
     def _check_task(self, bundle: Bundle) -> None:
         """A task's schema never changes: clients encode by it without asking (C3(i))."""
-        with self.database.connect() as connection:
+        with reading(self.database) as connection:
             rows = connection.execute(select(model_versions.c.manifest).filter_by(task=bundle.schema.name))
             for row in rows:
                 if row.manifest["input_schema"] != bundle.schema.digest:

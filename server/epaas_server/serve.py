@@ -42,6 +42,9 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5)
     host, port = listener.getsockname()[:2]
     _log.info("listening", url=f"http://{host}:{port}", workers=[worker.pid for worker in workers])
+    # uvicorn raises the signal that stopped it once more when it is done; the workers must still be ended then
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop_signal, lambda _signal, _frame: None)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:

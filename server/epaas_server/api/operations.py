@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from epaas_server.api.dependencies import ServicesDependency
 from epaas_server.circuits.library import is_built
+from epaas_server.database import reading
 from epaas_shared.profile import default_profile
 from epaas_shared.protocol import Health, PredictionState
 
@@ -26,7 +27,7 @@ def readiness(response: Response, services: ServicesDependency) -> Health:
     """The database answers, the blob folder can be written, the circuits are built."""
     checks = {"database": "ok", "blobs": "ok", "circuits": "ok"}
     try:
-        with services.database.connect() as connection:
+        with reading(services.database) as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         checks["database"] = type(error).__name__

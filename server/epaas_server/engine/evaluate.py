@@ -17,6 +17,8 @@ from epaas_shared.network import DenseLayer, Network
 from epaas_shared.profile import Profile
 from epaas_shared.zerokey import Torus
 
+_WORTH_PADDING = 3
+
 
 class Bootstrapper(Protocol):
     """What evaluates circuits under one client's evaluation keys."""
@@ -30,11 +32,15 @@ def bootstraps(network: Network, profile: Profile) -> int:
 
 
 def batches(count: int) -> Iterator[int]:
-    """Sizes of the compiled batches that make up ``count``, largest first."""
-    for size in BATCH_SIZES:
-        while count >= size:
-            yield size
-            count -= size
+    """Sizes of the compiled batches for ``count`` sums, largest first; the last may be larger than what is left for it.
+
+    A call's fixed cost is that of about two neurons, so that two or three idle places are cheaper than another call.
+    """
+    while count > 0:
+        padded = min((size for size in BATCH_SIZES if size >= count), default=BATCH_SIZES[0])
+        size = padded if padded - count <= _WORTH_PADDING else max(size for size in BATCH_SIZES if size <= count)
+        yield size
+        count -= size
 
 
 def evaluate_layer(
@@ -49,7 +55,9 @@ def evaluate_layer(
     done: list[Torus] = []
     start = 0
     for size in batches(len(flat)):
-        done.append(bootstrap(DENSE, flat[start : start + size]))
-        start += size
-        advance(size * profile.bootstraps_per_neuron)
+        block = flat[start : start + size]
+        padding = np.repeat(block[:1], size - len(block), axis=0)
+        done.append(bootstrap(DENSE, np.concatenate([block, padding]))[: len(block)])
+        start += len(block)
+        advance(len(block) * profile.bootstraps_per_neuron)
     return np.concatenate(done).reshape(sums.shape)

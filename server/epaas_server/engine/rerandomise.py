@@ -26,7 +26,7 @@ def encrypt_zero(zero_key: ZeroKey, profile: Profile) -> Torus:
     zero = np.empty(dimension + 1, dtype=np.uint64)
     zero[0] = mask_polynomial[0]
     zero[1:-1] = np.uint64(0) - mask_polynomial[:0:-1]
-    zero[-1] = body_polynomial[0] + gaussian(1, std)[0]
+    zero[-1:] = body_polynomial[:1] + gaussian(1, std)
     return zero
 
 
@@ -36,5 +36,5 @@ def rerandomise(results: Torus, zero_key: ZeroKey, profile: Profile) -> Torus:
     flooding = 2.0**profile.result_flooding_log2_std
     for ciphertext in fresh.reshape(-1, fresh.shape[-1]):
         ciphertext += encrypt_zero(zero_key, profile)
-        ciphertext[-1] += gaussian(1, flooding)[0]
+        ciphertext[-1:] += gaussian(1, flooding)
     return fresh

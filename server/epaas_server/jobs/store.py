@@ -17,7 +17,7 @@ from sqlalchemy import Engine, Float, Row, and_, case, delete, func, insert, lit
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
-from epaas_server.database import calibration, evaluation_keys, jobs
+from epaas_server.database import calibration, evaluation_keys, jobs, reading
 from epaas_shared.errors import EpaasError, IdempotencyConflict, PredictionNotFound
 from epaas_shared.protocol import KeysState, Prediction, PredictionState, Problem, Progress
 
@@ -87,7 +87,7 @@ class JobStore:
             with self._database.begin() as connection:
                 connection.execute(insert(jobs).values(**values, **vars(new)))
         except IntegrityError:
-            with self._database.connect() as connection:
+            with reading(self._database) as connection:
                 row = connection.execute(select(jobs).filter_by(idempotency_key=new.idempotency_key)).one()
             if row.request_digest != new.request_digest:
                 raise IdempotencyConflict(
@@ -111,13 +111,13 @@ class JobStore:
 
     def get(self, job_id: str) -> Prediction:
         """Raises :class:`PredictionNotFound`."""
-        with self._database.connect() as connection:
+        with reading(self._database) as connection:
             row = self._prediction_row(connection, job_id)
             rate = connection.execute(select(func.avg(calibration.c.seconds_per_bootstrap))).scalar()
             return _document(row, rate)
 
     def result_blob(self, job_id: str) -> str | None:
-        with self._database.connect() as connection:
+        with reading(self._database) as connection:
             blob: str | None = self._prediction_row(connection, job_id).result_blob
             return blob
 
@@ -220,7 +220,7 @@ class JobStore:
 
     def queue_depth(self) -> dict[str, int]:
         """Jobs by state, for the metrics."""
-        with self._database.connect() as connection:
+        with reading(self._database) as connection:
             rows = connection.execute(select(jobs.c.state, func.count().label("count_")).group_by(jobs.c.state))
             return {row.state: row.count_ for row in rows}
 

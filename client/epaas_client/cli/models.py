@@ -1,0 +1,75 @@
+"""``epaas models``: what the server offers, and what a record of each task looks like."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from epaas_client.cli.context import State, VersionOption
+from epaas_client.console import clean, duration
+from epaas_shared.protocol import ModelVersion
+
+app = typer.Typer(help="What the server offers.")
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the model; see `epaas models list`.")]
+
+
+@app.command("list", epilog="Example: epaas models list")
+def list_models(context: typer.Context) -> None:
+    """Show the newest version of each model."""
+    state = State.of(context)
+    with state.client() as client:
+        found = client.models()
+    if state.as_json:
+        state.console.document({"models": [model.model_dump(mode="json") for model in found]})
+    elif found:
+        rows = [(model.name, model.version, model.task, _cost(model), model.title) for model in found]
+        state.console.table(("NAME", "VERSION", "TASK", "A RECORD TAKES", "TITLE"), rows)
+    else:
+        state.console.note("the server has no models yet")
+
+
+@app.command(epilog="Example: epaas models show breast-cancer")
+def show(context: typer.Context, name: NameArgument, version: VersionOption = None) -> None:
+    """Show a model and what a record for it looks like."""
+    state = State.of(context)
+    with state.client() as client:
+        model = client.model(name, version)
+        schema = client.schema(model.input_schema)
+    if state.as_json:
+        state.console.document({"model": model.model_dump(mode="json"), "schema": schema.model_dump(mode="json")})
+        return
+    facts = [
+        ("model", f"{model.name} version {model.version}, {model.title}"),
+        ("published", model.published_at),
+        ("digest", model.digest),
+        ("task", f"{model.task}: {schema.title}"),
+        ("predicts", f"{schema.target}, one of {', '.join(schema.classes)}; the class alone, without a confidence"),
+        ("a record takes", _cost(model)),
+        ("security", f"{model.security_bits} bits, profile {model.profile_name}"),
+        ("p_error", f"at most 2^{model.log2_p_error} a bootstrap"),
+    ]
+    lines = [f"{label:<16}{clean(str(value))}" for label, value in facts]
+    state.console.result("\n".join([*lines, "", "a record has these columns:"]))
+    rows = [
+        (feature.name, f"{feature.minimum:g}", f"{feature.maximum:g}", feature.description)
+        for feature in schema.features
+    ]
+    state.console.table(("COLUMN", "LEAST", "GREATEST", "WHAT IT IS"), rows)
+    state.console.note(f"a column {schema.target!r} with the true label may be there too; it is never sent")
+
+
+@app.command(epilog="Example: epaas models report breast-cancer > report.json")
+def report(context: typer.Context, name: NameArgument, version: VersionOption = None) -> None:
+    """Write the reliability report of a model, a JSON document."""
+    state = State.of(context)
+    with state.client() as client:
+        found: Any = client.report(name, version)
+    state.console.result(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def _cost(model: ModelVersion) -> str:
+    bootstraps = f"{model.cost.bootstraps} bootstraps"
+    return bootstraps if model.cost.seconds is None else f"{bootstraps}, about {duration(model.cost.seconds)}"

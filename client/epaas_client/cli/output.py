@@ -1,0 +1,83 @@
+"""How predictions are written: CSV, or one JSON object."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import epaas_client
+from epaas_client.cli.context import State
+from epaas_client.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Row:
+    """The prediction of one record; ``record`` is its number in the file, from 1."""
+
+    record: int
+    label: epaas_client.Label
+    prediction_id: str
+    truth: str | None = None
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the prediction agrees with the true label, where there is one."""
+        return None if self.truth is None else self.label.label == self.truth
+
+
+def check_output(path: Path | None) -> None:
+    """Refuse a place that cannot be written, before hours are spent on what should go there."""
+    if path is None:
+        return
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ConfigurationError(f"the output {path} cannot be written: {error.strerror}") from None
+
+
+def write_predictions(
+    state: State,
+    rows: Sequence[Row],
+    output: Path | None,
+    *,
+    with_truth: bool,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the rows, and with ``--json`` the details, to the output file or else the standard output."""
+    if state.as_json:
+        document = {"predictions": [_describe(row, with_truth) for row in rows], **(details or {})}
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = _csv(rows, with_truth)
+    if output is None:
+        state.console.result(text)
+        return
+    output.write_text(text, encoding="utf-8", newline="")
+    state.console.note(f"wrote {output}")
+
+
+def _describe(row: Row, with_truth: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "record": row.record,
+        "label": row.label.label,
+        "index": row.label.index,
+        "prediction_id": row.prediction_id,
+    }
+    if with_truth:
+        fields |= {"truth": row.truth, "correct": row.correct}
+    return fields
+
+
+def _csv(rows: Sequence[Row], with_truth: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["record", "label", *(["truth", "correct"] if with_truth else [])])
+    for row in rows:
+        correct = "" if row.correct is None else "yes" if row.correct else "no"
+        writer.writerow([row.record, row.label.label, *([row.truth or "", correct] if with_truth else [])])
+    return text.getvalue()

@@ -1,0 +1,79 @@
+"""Writes model bundles (:mod:`epaas_shared.bundle`)."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+
+from epaas_shared.bundle import (
+    MANIFEST_FILE,
+    REPORT_FILE,
+    SCHEMA_FILE,
+    WEIGHTS_FILE,
+    BundleManifest,
+    DenseSpec,
+    Provenance,
+    network_to_tensors,
+)
+from epaas_shared.digest import canonical_json, digest_bytes
+from epaas_shared.network import Network, check_fits
+from epaas_shared.profile import default_profile
+from epaas_shared.schema import InputSchema
+
+
+def provenance(
+    *, command: str, seed: int, data: str, data_digest: str, split: str, configuration: dict[str, Any]
+) -> Provenance:
+    """Provenance with the versions that matter and the time."""
+    packages = ("epaas", "torch", "numpy", "scikit-learn")
+    return Provenance(
+        command=command,
+        seed=seed,
+        data=data,
+        data_digest=data_digest,
+        split=split,
+        configuration=configuration,
+        versions={"python": platform.python_version(), **{package: version(package) for package in packages}},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    name: str,
+    title: str,
+    network: Network,
+    schema: InputSchema,
+    report: dict[str, Any],
+    provenance: Provenance,
+) -> BundleManifest:
+    """Write the bundle into ``folder`` and return its manifest.
+
+    Raises :class:`~epaas_shared.errors.InvalidBundle` for a network that the profile cannot evaluate.
+    """
+    profile = default_profile()
+    check_fits(network, profile, schema.groups)
+    files = {
+        WEIGHTS_FILE: safetensors.numpy.save(network_to_tensors(network)),
+        SCHEMA_FILE: canonical_json(schema.model_dump(mode="json")),
+        REPORT_FILE: canonical_json(report),
+    }
+    manifest = BundleManifest(
+        name=name,
+        title=title,
+        profile=profile.digest,
+        input_schema=schema.digest,
+        layers=tuple(DenseSpec(inputs=layer.inputs, outputs=layer.outputs) for layer in network.layers),
+        files={file: digest_bytes(data) for file, data in files.items()},
+        provenance=provenance,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, data in {**files, MANIFEST_FILE: manifest.to_bytes()}.items():
+        (folder / file).write_bytes(data)
+    return manifest
