@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -48,18 +49,19 @@ class _Step(torch.autograd.Function):
     """[z >= 0] forward; backward the gradient of a hard tanh, which vanishes outside [-1, 1]."""
 
     @staticmethod
-    def forward(context: torch.autograd.function.FunctionCtx, z: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, z: Tensor) -> Tensor:
         context.save_for_backward(z)
         return (z >= 0).to(z.dtype)
 
     @staticmethod
-    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        (z,) = context.saved_tensors  # type: ignore[attr-defined]
-        return gradient * (z.abs() <= 1)
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (z,) = context.saved_tensors
+        passed: Tensor = gradient * (z.abs() <= 1)
+        return passed
 
 
 def train(
-    bits: Bits, labels: np.ndarray, configuration: BnnConfiguration, seed: int, progress: Callable[[int], None]
+    bits: Bits, labels: NDArray[np.int64], configuration: BnnConfiguration, seed: int, progress: Callable[[int], None]
 ) -> Network:
     """The integer network learnt from ``bits`` (rows, inputs) and ``labels`` (rows,) in {0, 1}; full batch,
     deterministic.
@@ -107,7 +109,7 @@ def _sign(latent: Tensor) -> Tensor:
 def _logits(inputs: Tensor, weights: list[Tensor], norms: list[nn.BatchNorm1d]) -> Tensor:
     """Pre-activation of the output neuron, shape (rows,)."""
     for weight, norm in zip(weights[:-1], norms[:-1], strict=True):
-        inputs = _Step.apply(norm(inputs @ weight.T))
+        inputs = _Step.apply(norm(inputs @ weight.T))  # type: ignore[no-untyped-call]
     output: Tensor = norms[-1](inputs @ weights[-1].T)[:, 0]
     return output
 

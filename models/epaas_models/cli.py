@@ -16,8 +16,7 @@ from epaas_shared import __version__
 from epaas_shared.errors import EpaasError, InvalidRequest
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train models and write their
-    bundles."
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train models, write bundles."
 )
 TASKS = ("breast-cancer",)
 
