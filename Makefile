@@ -1,0 +1,49 @@
+# Everything that a developer or CI runs. Each target makes its own virtual environment in .venv first.
+
+PYTHON := $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; \
+	done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install demo test test-fast check format bench bench-parameters clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+install: $(INSTALLED)  ## Make .venv with everything in it
+
+$(INSTALLED): pyproject.toml requirements/constraints.txt
+	@test -n "$(PYTHON)" || { echo "epaas needs Python 3.11 or 3.12 (the TFHE runtime has no wheels for others)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable ".[all]" --group dev
+	touch $@
+
+demo: $(INSTALLED)  ## One real encrypted prediction, end to end
+	$(BIN)/python examples/demo.py
+
+test: $(INSTALLED)  ## All tests
+	$(BIN)/python -m pytest
+
+test-fast: $(INSTALLED)  ## The tests that take no more than a few seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(INSTALLED)  ## Static checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## Mend what the static checks can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## Time and sizes of one Cancer prediction, as JSON
+	$(BIN)/python benchmarks/prediction.py
+
+bench-parameters: $(INSTALLED)  ## Alternatives to the parameter set, as JSON
+	$(BIN)/python benchmarks/parameters.py
+
+clean:  ## Remove what the targets made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

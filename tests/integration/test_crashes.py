@@ -1,0 +1,130 @@
+"""Anything may be killed while it evaluates: the job finishes, with one result, equal to the plain reference."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import TOY_SCHEMA, ClientKeys, Server, random_network, random_records, upload_keys, write_bundle
+
+NETWORK = random_network(TOY_SCHEMA.bits, (20, 20, 1), seed=31)
+"""Three layers, so that a job can be hit between its checkpoints."""
+RECORDS = random_records(TOY_SCHEMA, 2, seed=32)
+
+
+@pytest.fixture
+def busy(make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path) -> tuple[Server, str]:
+    """A server that has finished the first layer of a prediction, and the prediction's id."""
+    server = make_server(lease_seconds="3", heartbeat_seconds="0.2")
+    write_bundle(tmp_path / "bundle", NETWORK, TOY_SCHEMA)
+    assert server.publish(tmp_path / "bundle").returncode == 0
+    upload_keys(server, keys)
+    frame = keys.secret.encrypt_records(TOY_SCHEMA.encode(RECORDS), TOY_SCHEMA)
+    with server.http() as http:
+        job = http.post("/v1/predictions", params={"model": "toy"}, content=frame).json()["id"]
+    wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))
+    return server, job
+
+
+def test_a_killed_server_finishes_the_job_when_it_is_started_again(busy: tuple[Server, str], keys: ClientKeys) -> None:
+    server, job = busy
+    server.kill()
+    server.start()
+    check_finished(server, job, keys)
+
+
+def test_a_killed_server_and_worker_finish_the_job_when_started_again(
+    busy: tuple[Server, str], keys: ClientKeys
+) -> None:
+    """Nobody gives the job back here: the lease of the dead worker runs out."""
+    server, job = busy
+    (worker,) = workers(server)
+    for pid in (*children(worker), worker):
+        os.kill(pid, signal.SIGKILL)
+    server.kill()
+    server.start()
+    check_finished(server, job, keys)
+
+
+def test_a_killed_evaluation_child_is_replaced_and_goes_on_from_the_last_layer(
+    busy: tuple[Server, str], keys: ClientKeys
+) -> None:
+    server, job = busy
+    (worker,) = workers(server)
+    for child in evaluation_children(worker):
+        os.kill(child, signal.SIGKILL)
+    check_finished(server, job, keys)
+    claims = [event for event in server.events("job claimed") if event["job"] == job]
+    assert [event["layers_done"] for event in claims][0] == 0
+    assert claims[-1]["layers_done"] in (1, 2)
+
+
+def test_an_orderly_stop_gives_the_job_back_and_counts_no_attempt(busy: tuple[Server, str], keys: ClientKeys) -> None:
+    server, job = busy
+    server.stop()
+    assert not any(alive(worker) for worker in workers(server))
+    server.start()
+    assert check_finished(server, job, keys)["attempts"] == 1
+
+
+def test_cancelling_frees_the_worker_for_the_next_job(busy: tuple[Server, str], keys: ClientKeys) -> None:
+    server, job = busy
+    frame = keys.secret.encrypt_records(TOY_SCHEMA.encode(RECORDS[:1]), TOY_SCHEMA)
+    with server.http() as http:
+        assert http.post(f"/v1/predictions/{job}/cancel").json()["state"] == "cancelled"
+        assert http.get(f"/v1/predictions/{job}/result").json()["code"] == "prediction-cancelled"
+        following = http.post("/v1/predictions", params={"model": "toy"}, content=frame).json()["id"]
+        wait_until(lambda: http.get(f"/v1/predictions/{following}").json()["state"] == "succeeded")
+        assert http.get(f"/v1/predictions/{job}").json()["state"] == "cancelled"
+
+
+def check_finished(server: Server, job: str, keys: ClientKeys) -> dict[str, object]:
+    """Exactly one result, and the right one; what the evaluation left behind is gone."""
+    with server.http() as http:
+        wait_until(lambda: http.get(f"/v1/predictions/{job}").json()["state"] not in ("queued", "running"))
+        prediction: dict[str, object] = http.get(f"/v1/predictions/{job}").json()
+        assert prediction["state"] == "succeeded", prediction
+        result = http.get(f"/v1/predictions/{job}/result").content
+        assert http.get(f"/v1/predictions/{job}/result").content == result
+    output, _ = keys.secret.decrypt_result(result)
+    np.testing.assert_array_equal(output, NETWORK.evaluate(TOY_SCHEMA.encode(RECORDS)))
+    wait_until(lambda: len(list(server.data_dir.glob(f"blobs/jobs/{job}/*"))) == 1)
+    assert len([event for event in server.events("job finished") if event["job"] == job]) == 1
+    return prediction
+
+
+def workers(server: Server) -> list[int]:
+    pids = server.events("listening")[-1]["workers"]
+    assert isinstance(pids, list)
+    return pids
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def evaluation_children(worker: int) -> list[int]:
+    """The worker's spawned children; multiprocessing's resource tracker is one too and does not matter."""
+    spawned = [child for child in children(worker) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    assert spawned
+    return spawned
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
