@@ -1,7 +1,7 @@
 """Fixtures that several kinds of tests share: real keys, a real server process, small real models.
 
-Everything runs at full security parameters. Servers listen on loopback, on a port of their own choice, over a folder of the
-test's.
+Everything runs at full security parameters. Servers listen on loopback, on a port of their own choice, over a folder
+of the test's.
 """
 
 from __future__ import annotations

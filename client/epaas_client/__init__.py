@@ -21,18 +21,17 @@ from epaas_shared import __version__
 if TYPE_CHECKING:
     from epaas_client.client import Client, batches, check_compatible
     from epaas_client.crypto import SecretKeys, generate_keys
-    from epaas_client.errors import ConfigurationError
     from epaas_client.job import Job, Label
     from epaas_client.job_log import JobLog, LoggedJob
     from epaas_client.keystore import Keystore, StoredKeys
     from epaas_client.records import Records, read_records
-    from epaas_shared.errors import EpaasError
+    from epaas_shared.errors import ConfigurationError, EpaasError
 
 _HOMES = {
     "Client": "epaas_client.client",
     "batches": "epaas_client.client",
     "check_compatible": "epaas_client.client",
-    "ConfigurationError": "epaas_client.errors",
+    "ConfigurationError": "epaas_shared.errors",
     "EpaasError": "epaas_shared.errors",
     "Job": "epaas_client.job",
     "JobLog": "epaas_client.job_log",

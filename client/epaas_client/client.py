@@ -10,7 +10,6 @@ refuses a model whose parameter set it does not ship. This module knows neither 
 
 from __future__ import annotations
 
-import io
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +21,10 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from epaas_client.evaluation_keys import prepare_upload
 from epaas_client.job import Job, Label
 from epaas_client.keystore import StoredKeys
-from epaas_client.transport import Transport, Upload, UploadProgress
-from epaas_shared.digest import digest_bytes, digest_file
+from epaas_client.transport import Transport, UploadProgress
 from epaas_shared.errors import (
     DigestMismatch,
     EvaluationKeysNotFound,
@@ -35,7 +34,6 @@ from epaas_shared.errors import (
     KeyMismatch,
     Unavailable,
 )
-from epaas_shared.frame import EvaluationKeysHeader, decode_frame_start
 from epaas_shared.profile import profile_by_digest
 from epaas_shared.protocol import (
     EVALUATION_KEYS_MEDIA_TYPE,
@@ -56,8 +54,6 @@ Record = Mapping[str, Any]
 
 RECORDS_PER_JOB = 16
 _KEYS_POLL_SECONDS = 0.5
-_HEADER_BYTES = 8192
-_DAMAGED_KEYS_HINT = "the file of the evaluation keys is damaged; generate new keys with `epaas keys generate`"
 
 
 class Client:
@@ -128,15 +124,7 @@ class Client:
 
         ``keys`` is the frame that :func:`generate_keys` gave, a file of it, or a key set of the keystore.
         """
-        if isinstance(keys, bytes):
-            frame = keys
-            digest, start, upload = digest_bytes(frame), frame, Upload(lambda: io.BytesIO(frame), len(frame), progress)
-        else:
-            path = keys.evaluation_keys_file if isinstance(keys, StoredKeys) else Path(keys)
-            digest, start, upload = _read_keys_file(path, progress)
-        decode_frame_start(start, EvaluationKeysHeader)
-        if isinstance(keys, StoredKeys) and digest != keys.evaluation_keys:
-            raise InvalidEvaluationKeys(f"{keys.evaluation_keys_file} was changed", hint=_DAMAGED_KEYS_HINT)
+        digest, upload = prepare_upload(keys, progress)
         try:
             return self.keys_status(digest)
         except EvaluationKeysNotFound:
@@ -266,15 +254,6 @@ def check_compatible(model: ModelVersion, keys: SecretKeys | StoredKeys) -> None
             field="profile",
             hint="generate new keys with `epaas keys generate`",
         )
-
-
-def _read_keys_file(path: Path, progress: UploadProgress | None) -> tuple[str, bytes, Upload]:
-    try:
-        with path.open("rb") as file:
-            start = file.read(_HEADER_BYTES)
-        return digest_file(path), start, Upload(lambda: path.open("rb"), path.stat().st_size, progress)
-    except OSError as error:
-        raise InvalidEvaluationKeys(f"{path} cannot be read: {error.strerror}", hint=_DAMAGED_KEYS_HINT) from None
 
 
 def _model_path(name: str, version: int | None) -> str:

@@ -35,6 +35,8 @@ from epaas_shared.zerokey import SEED_BYTES, Torus, ZeroKey, gaussian, negacycli
 _ENVELOPE_HEADER_BYTES = 64
 """Bytes before the payload in the runtime's serialised value; the same for every shape in concrete-python 2.11."""
 _SEEDED_WORDS = 3
+_KEY_HEADER_BYTES = 71
+"""Bytes before the words of a serialised secret key."""
 
 
 class SecretKeys:
@@ -61,6 +63,12 @@ class SecretKeys:
 
     @classmethod
     def from_bytes(cls, data: bytes, profile: Profile, evaluation_keys: str) -> SecretKeys:
+        """The keys that :meth:`to_bytes` gave. Raises ValueError for bytes of another length.
+
+        Garbage of the right length may abort the process in the runtime: authenticate before calling this.
+        """
+        if len(data) != _KEY_HEADER_BYTES + 8 * profile.lwe_dimension:
+            raise ValueError(f"{len(data)} bytes are no secret key of profile {profile.name}")
         info = _program_info(profile, compressed=True, count=1)
         (parameters,) = info.get_keyset_info().secret_keys()
         return cls(profile, compiler.LweSecretKey.deserialize(data, parameters), evaluation_keys)

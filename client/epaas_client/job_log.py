@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from epaas_client.errors import ConfigurationError
 from epaas_shared.digest import Digest
+from epaas_shared.errors import ConfigurationError
 
 LOG_FILE = "jobs.jsonl"
 

@@ -20,11 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from epaas_client.errors import ConfigurationError
 from epaas_client.passphrase import check_passphrase
 from epaas_client.sealed import Metadata, SealedKeys, seal, unseal
 from epaas_shared.digest import is_digest
-from epaas_shared.errors import Conflict, InvalidInput, SecretKeysNotFound
+from epaas_shared.errors import ConfigurationError, Conflict, InvalidInput, SecretKeysNotFound
 from epaas_shared.profile import profile_by_digest
 
 if TYPE_CHECKING:
@@ -167,6 +166,8 @@ class Keystore:
             self.root.chmod(0o700)
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=self.root))
         try:
+            # Modes given at creation are cut by the umask, which may be anything.
+            temporary.chmod(0o700)
             for name, content in files.items():
                 _write_private(temporary / name, content)
             _sync_folder(temporary)
@@ -204,7 +205,6 @@ def _read(path: Path) -> SealedKeys:
 def _write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        # The mode above is cut by the umask, which may be anything.
         path.chmod(0o600)
         file.write(content)
         file.flush()

@@ -16,9 +16,15 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import ValidationError
 
-from epaas_client.errors import ConfigurationError
 from epaas_shared import __version__
-from epaas_shared.errors import EpaasError, InternalError, PayloadTooLarge, ServerUnreachable, Unavailable
+from epaas_shared.errors import (
+    ConfigurationError,
+    EpaasError,
+    InternalError,
+    PayloadTooLarge,
+    ServerUnreachable,
+    Unavailable,
+)
 from epaas_shared.protocol import IDEMPOTENCY_HEADER, PROBLEM_MEDIA_TYPE, Document, Problem
 
 UploadProgress = Callable[[int, int], None]

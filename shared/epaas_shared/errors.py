@@ -23,6 +23,7 @@
     │   └── KeyMismatch              a ciphertext and evaluation keys (or secret keys) of different clients
     ├── PredictionFailed             the evaluation failed; the detail says why
     ├── DecryptionFailed             (client) a result does not decrypt to a valid prediction
+    ├── ConfigurationError           (client) a setting, an address or a file's permissions are not as they must be
     ├── WrongPassphrase              (client) the passphrase does not open the secret keys
     ├── ServerUnreachable            (client) no answer from the server
     ├── StorageFull                  the server has no room; nothing was lost
@@ -195,6 +196,13 @@ class DecryptionFailed(EpaasError):
     title = "The result does not decrypt to a prediction"
     exit_code = 6
     default_hint = "the result was damaged, or made with other keys than these; ask for the prediction again"
+
+
+class ConfigurationError(EpaasError):
+    code = "configuration"
+    title = "The client is not set up for this"
+    status = 400
+    exit_code = 3
 
 
 class WrongPassphrase(EpaasError):

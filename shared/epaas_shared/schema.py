@@ -60,8 +60,8 @@ class Feature(BaseModel):
         if value is None or (isinstance(value, str) and not value.strip()):
             raise InvalidRecord("the value is missing", field=self.name, hint="give a number in every column")
         try:
-            number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+            number = math.nan if isinstance(value, bool) or "_" in str(value) else float(value)
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             raise InvalidRecord(

@@ -61,8 +61,13 @@ def negacyclic_product(polynomial: Torus, bits: Torus) -> Torus:
     n = len(polynomial)
     extended = np.concatenate([np.uint64(0) - polynomial, polynomial])
     windows = np.lib.stride_tricks.sliding_window_view(extended, n)[1:]
-    product: Torus = (windows * bits[::-1]).sum(axis=1, dtype=np.uint64)
+    product: Torus = windows @ bits[::-1]
     return product
+
+
+def constant_coefficient(polynomial: Torus) -> Torus:
+    """The vector v with <v, bits> = the constant coefficient of ``polynomial * bits``, shape (N,)."""
+    return np.concatenate([polynomial[:1], np.uint64(0) - polynomial[:0:-1]])
 
 
 def uniform_bits(count: int) -> Torus:

@@ -10,8 +10,9 @@ from epaas_shared.zerokey import Torus
 def recover_weights(masks: Torus, result_mask: Torus) -> np.ndarray | None:
     """Integer weights w with ``sum_i w_i masks[i] == result_mask`` modulo 2**64, or None if there are none.
 
-    ``masks`` has shape (inputs, dimension) with fewer inputs than dimensions: the client knows them, since it has drawn them
-    (or expands them from the seeds that it has sent). Gaussian elimination with odd, hence invertible, pivots.
+    ``masks`` has shape (inputs, dimension) with fewer inputs than dimensions: the client knows them, since it has
+    drawn them (or expands them from the seeds that it has sent). Gaussian elimination with odd, hence invertible,
+    pivots.
     """
     inputs = len(masks)
     rows = np.concatenate([masks.T, result_mask[:, None]], axis=1)

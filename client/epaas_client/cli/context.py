@@ -16,8 +16,8 @@ import typer
 
 import epaas_client
 from epaas_client.console import Console
-from epaas_client.errors import ConfigurationError
 from epaas_client.passphrase import check_passphrase
+from epaas_shared.errors import ConfigurationError
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 

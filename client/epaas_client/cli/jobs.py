@@ -8,7 +8,7 @@ import typer
 
 import epaas_client
 from epaas_client.cli.context import KeysOption, PassphraseOption, State
-from epaas_client.cli.output import Row, check_output, write_predictions
+from epaas_client.cli.output import Outcome, check_output, write_predictions
 from epaas_client.cli.predict import OutputOption
 from epaas_client.cli.waiting import wait_for_all
 from epaas_client.console import duration
@@ -102,20 +102,20 @@ def result(
     state = State.of(context)
     check_output(output)
     opened: dict[str, epaas_client.SecretKeys] = {}
-    rows: list[Row] = []
+    outcome = Outcome()
     for job_id in job_ids:
         client, logged = _client_for(state, job_id)
         with client:
             job = client.job(job_id)
-            frame = job.fetch()
+            frame = outcome.fetch(job)
             stored = state.keystore().find(keys or job.prediction.evaluation_keys)
             if stored.evaluation_keys not in opened:
                 opened[stored.evaluation_keys] = state.open_keys(stored, passphrase_file)
             schema = client.schema(logged.input_schema) if logged else None
-            labels = job.decrypt(frame, opened[stored.evaluation_keys], schema)
-        first = logged.first_record if logged else len(rows) + 1
-        rows += [Row(number, label, job_id) for number, label in enumerate(labels, start=first)]
-    write_predictions(state, rows, output, with_truth=False)
+            first = logged.first_record if logged else len(outcome.rows) + 1
+            outcome.decrypt(job, frame, opened[stored.evaluation_keys], schema, first=first)
+    details = {"seconds": outcome.seconds, "bytes": {"result": outcome.result_bytes}}
+    write_predictions(state, outcome.rows, output, with_truth=False, details=details)
 
 
 def _client_for(state: State, job_id: str) -> tuple[epaas_client.Client, epaas_client.LoggedJob | None]:

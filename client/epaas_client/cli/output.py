@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import epaas_client
 from epaas_client.cli.context import State
-from epaas_client.errors import ConfigurationError
+from epaas_shared.errors import ConfigurationError
+from epaas_shared.frame import FrameHeader, ResultHeader, decode_frame_start
+
+if TYPE_CHECKING:
+    from epaas_shared.schema import InputSchema
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,51 @@ class Row:
     def correct(self) -> bool | None:
         """Whether the prediction agrees with the true label, where there is one."""
         return None if self.truth is None else self.label.label == self.truth
+
+
+@dataclass
+class Outcome:
+    """Decrypted predictions, and what fetching and decrypting them took."""
+
+    rows: list[Row] = field(default_factory=list)
+    fetch_seconds: float = 0.0
+    decrypt_seconds: float = 0.0
+    result_bytes: int = 0
+
+    def fetch(self, job: epaas_client.Job) -> bytes:
+        """The encrypted result of a finished job."""
+        begun = time.monotonic()
+        frame = job.fetch()
+        self.fetch_seconds += time.monotonic() - begun
+        return frame
+
+    def decrypt(
+        self,
+        job: epaas_client.Job,
+        frame: bytes,
+        secret_keys: epaas_client.SecretKeys,
+        schema: InputSchema | None,
+        *,
+        first: int,
+        truth: Sequence[str | None] | None = None,
+    ) -> None:
+        """Add the predictions of a result, whose records are numbered from ``first`` on."""
+        begun = time.monotonic()
+        labels = job.decrypt(frame, secret_keys, schema)
+        self.decrypt_seconds += time.monotonic() - begun
+        self.result_bytes = bytes_of_one(frame, ResultHeader, len(labels))
+        for number, label in enumerate(labels, start=first):
+            self.rows.append(Row(number, label, job.id, truth[number - 1] if truth else None))
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {"fetch": round(self.fetch_seconds, 4), "decrypt": round(self.decrypt_seconds, 4)}
+
+
+def bytes_of_one(frame: bytes, header: type[FrameHeader], records: int) -> int:
+    """How long the frame would be with one record in it."""
+    start = decode_frame_start(frame, header)
+    return start.payload_offset + start.header.payload_bytes // records
 
 
 def check_output(path: Path | None) -> None:

@@ -16,12 +16,12 @@ import typer
 
 import epaas_client
 from epaas_client.cli.context import KeysOption, ModelOption, PassphraseOption, State, VersionOption
-from epaas_client.cli.keys import ensure_uploaded, wait_until_ready
-from epaas_client.cli.output import Row, check_output, write_predictions
+from epaas_client.cli.keys import ensure_uploaded
+from epaas_client.cli.output import Outcome, bytes_of_one, check_output, write_predictions
 from epaas_client.cli.waiting import wait_for_all
 from epaas_client.console import duration
 from epaas_shared.errors import InvalidRecord
-from epaas_shared.frame import FrameHeader, RecordHeader, ResultHeader, decode_frame_start
+from epaas_shared.frame import RecordHeader
 from epaas_shared.protocol import ModelVersion
 
 if TYPE_CHECKING:
@@ -47,15 +47,9 @@ class Task:
     submit_seconds: float = 0.0
     record_bytes: int = 0
 
-
-@dataclass
-class Outcome:
-    """The decrypted predictions and what fetching them took."""
-
-    rows: list[Row] = field(default_factory=list)
-    fetch_seconds: float = 0.0
-    decrypt_seconds: float = 0.0
-    result_bytes: int = 0
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {"encrypt": round(self.encrypt_seconds, 4), "submit": round(self.submit_seconds, 4)}
 
 
 def predict(
@@ -80,19 +74,12 @@ def predict(
         outcome = collect(task)
     evaluations = [job.prediction for job in task.jobs]
     evaluate_seconds = sum(prediction.evaluation_seconds or 0.0 for prediction in evaluations)
-    seconds = {
-        "encrypt": task.encrypt_seconds,
-        "submit": task.submit_seconds,
-        "evaluate": evaluate_seconds,
-        "fetch": outcome.fetch_seconds,
-        "decrypt": outcome.decrypt_seconds,
-    }
     details = {
         "model": task.model.name,
         "version": task.model.version,
         "model_digest": task.model.digest,
         "evaluation_keys": task.stored.evaluation_keys,
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "seconds": {**task.seconds, "evaluate": round(evaluate_seconds, 4), **outcome.seconds},
         "bytes": {"record": task.record_bytes, "result": outcome.result_bytes},
         "bootstraps": sum(prediction.progress.total for prediction in evaluations),
         "threads": max((prediction.threads or 0 for prediction in evaluations), default=0) or None,
@@ -125,7 +112,15 @@ def submit(
         for job in task.jobs:
             jobs.append({"id": job.id, "records": job.prediction.records, "first_record": first})
             first += job.prediction.records
-        state.console.document({"jobs": jobs, "model": task.model.name, "version": task.model.version})
+        state.console.document(
+            {
+                "jobs": jobs,
+                "model": task.model.name,
+                "version": task.model.version,
+                "seconds": task.seconds,
+                "bytes": {"record": task.record_bytes},
+            }
+        )
     else:
         state.console.result("\n".join(job.id for job in task.jobs))
         state.console.note("the server goes on alone; fetch the result with `epaas result ID`")
@@ -140,7 +135,7 @@ def prepare(
     keys: str | None,
     passphrase_file: Path | None,
 ) -> Task:
-    """Check records and keys against the model, unlock the keys, and make sure that the server can use them."""
+    """Check records and keys against the model, unlock the keys, and make sure that the server has them."""
     stored = state.keystore().find(keys)
     model = client.model(model_name, version)
     epaas_client.check_compatible(model, stored)
@@ -150,7 +145,6 @@ def prepare(
     _check_truth(records, schema)
     secret_keys = state.open_keys(stored, passphrase_file)
     ensure_uploaded(state, client, stored)
-    wait_until_ready(state, client, stored)
     return Task(model, schema, records, stored, secret_keys)
 
 
@@ -165,7 +159,7 @@ def send(state: State, client: epaas_client.Client, task: Task) -> None:
         job = client.send(task.model, frame)
         task.encrypt_seconds += encrypted - begun
         task.submit_seconds += time.monotonic() - encrypted
-        task.record_bytes = _bytes_of_one(frame, RecordHeader, len(part))
+        task.record_bytes = bytes_of_one(frame, RecordHeader, len(part))
         task.jobs.append(job)
         log.append(
             epaas_client.LoggedJob(
@@ -189,17 +183,9 @@ def collect(task: Task) -> Outcome:
     """Fetch and decrypt the results of finished jobs."""
     outcome = Outcome()
     for job in task.jobs:
-        begun = time.monotonic()
-        frame = job.fetch()
-        fetched = time.monotonic()
-        labels = job.decrypt(frame, task.secret_keys, task.schema)
-        outcome.fetch_seconds += fetched - begun
-        outcome.decrypt_seconds += time.monotonic() - fetched
-        outcome.result_bytes = _bytes_of_one(frame, ResultHeader, len(labels))
-        for label in labels:
-            number = len(outcome.rows) + 1
-            truth = task.records.truth[number - 1] if task.records.truth else None
-            outcome.rows.append(Row(number, label, job.id, truth))
+        frame = outcome.fetch(job)
+        first = len(outcome.rows) + 1
+        outcome.decrypt(job, frame, task.secret_keys, task.schema, first=first, truth=task.records.truth)
     return outcome
 
 
@@ -211,9 +197,3 @@ def _check_truth(records: epaas_client.Records, schema: InputSchema) -> None:
                 field=schema.target,
                 hint="correct the true label, leave it empty, or leave the column out; it is never sent",
             )
-
-
-def _bytes_of_one(frame: bytes, header: type[FrameHeader], records: int) -> int:
-    """How long the frame would be with one record in it."""
-    start = decode_frame_start(frame, header)
-    return start.payload_offset + start.header.payload_bytes // records

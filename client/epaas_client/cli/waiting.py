@@ -27,7 +27,7 @@ def wait_for_all(state: State, jobs: Sequence[epaas_client.Job]) -> None:
                 # Each job's own estimate says nothing of the others; their common pace does.
                 pace = (done - before) / max(time.monotonic() - begun, 1e-3)
                 left = (total - done) / pace if pace else None
-            update(done, total, left)
+            update(done, total, left if done < total else None)
 
         for job in jobs:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -61,7 +62,21 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     kind = NotFound if error.status_code == 404 else InvalidRequest
     detail = f"{request.method} {request.url.path}: {str(error.detail).lower()}"
     problem = Problem.of(kind(detail, hint="GET /openapi.json lists what there is"))
-    return _respond(request, problem.model_copy(update={"status": error.status_code}), dict(error.headers or {}))
+    headers = {"Allow": ", ".join(_allowed_methods(request))} if error.status_code == 405 else None
+    return _respond(request, problem.model_copy(update={"status": error.status_code}), headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Methods of all routes of this path; the framework's own answer names those of the first alone."""
+    operations: dict[str, Any] = next(
+        (
+            operations
+            for path, operations in request.app.openapi()["paths"].items()
+            if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", path), request.url.path)
+        ),
+        {},
+    )
+    return sorted(method.upper() for method in operations)
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:

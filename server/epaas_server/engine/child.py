@@ -102,15 +102,17 @@ class Evaluator:
         """Run every circuit once on random ciphertexts. It also unpacks the keys, so that the first record finds them
         warm.
         """
+        begin = time.perf_counter()
         self._keys.discard(task.evaluation_keys)
         keys = self._keys.get(task.evaluation_keys)
         random = np.random.default_rng()
         for circuit in CIRCUITS:
             sums = random.integers(0, 2**64, (1, self._profile.ciphertext_words), dtype=np.uint64)
             self._circuits.bootstrap(circuit, sums, keys.keyset)
-        self._tell(Finished(None))
+        self._tell(Finished(None, time.perf_counter() - begin))
 
     def _evaluate(self, task: Evaluate) -> None:
+        begin = time.perf_counter()
         bundle = read_bundle(task.bundle)
         header, payload = decode_frame(self._blobs.read(task.record_blob), RecordHeader)
         _check_record(header, payload, bundle)
@@ -127,14 +129,14 @@ class Evaluator:
             outputs = layers[task.layers_done - 1].outputs
             bits = words.astype(np.uint64).reshape(header.records, outputs, -1)
         for index in range(task.layers_done, len(layers)):
-            begin = time.perf_counter()
             bits = evaluate_layer(
                 layers[index], bits, bundle.profile, bootstrap, lambda count: self._tell(Advanced(count))
             )
-            seconds = time.perf_counter() - begin
             blob = f"{task.output}-layer-{index + 1}"
             self._blobs.put(blob, bits.astype("<u8").tobytes())
-            self._tell(LayerDone(index + 1, blob, seconds))
+            now = time.perf_counter()
+            self._tell(LayerDone(index + 1, blob, now - begin))
+            begin = now
 
         results = rerandomise(bits, keys.zero_key, bundle.profile).astype("<u8").tobytes()
         result = ResultHeader(
@@ -147,7 +149,7 @@ class Evaluator:
         )
         result_blob = f"{task.output}-result"
         self._blobs.put(result_blob, encode_frame(result, results))
-        self._tell(Finished(result_blob))
+        self._tell(Finished(result_blob, time.perf_counter() - begin))
 
     def _load_keys(self, digest: str) -> tuple[ClientKeys, int]:
         data = self._blobs.read(blob_name(digest))

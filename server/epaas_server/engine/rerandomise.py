@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from epaas_shared.profile import Profile
-from epaas_shared.zerokey import Torus, ZeroKey, gaussian, negacyclic_product, uniform_bits
+from epaas_shared.zerokey import Torus, ZeroKey, constant_coefficient, gaussian, negacyclic_product, uniform_bits
 
 
 def encrypt_zero(zero_key: ZeroKey, profile: Profile) -> Torus:
@@ -22,11 +22,9 @@ def encrypt_zero(zero_key: ZeroKey, profile: Profile) -> Torus:
     std = float(np.sqrt(profile.encryption["variance"]) * 2.0**64)
     u = uniform_bits(dimension)
     mask_polynomial = negacyclic_product(zero_key.mask, u) + gaussian(dimension, std)
-    body_polynomial = negacyclic_product(zero_key.body, u)
     zero = np.empty(dimension + 1, dtype=np.uint64)
-    zero[0] = mask_polynomial[0]
-    zero[1:-1] = np.uint64(0) - mask_polynomial[:0:-1]
-    zero[-1:] = body_polynomial[:1] + gaussian(1, std)
+    zero[:-1] = constant_coefficient(mask_polynomial)
+    zero[-1:] = constant_coefficient(zero_key.body) @ u + gaussian(1, std)
     return zero
 
 

@@ -39,6 +39,8 @@ class Advanced:
 
 @dataclass(frozen=True)
 class LayerDone:
+    """``seconds`` since the layer before, or since the task began."""
+
     layers_done: int
     blob: str
     seconds: float
@@ -46,9 +48,10 @@ class LayerDone:
 
 @dataclass(frozen=True)
 class Finished:
-    """``result_blob`` is None for a key check."""
+    """``seconds`` since the last layer. ``result_blob`` is None for a key check."""
 
     result_blob: str | None
+    seconds: float
 
 
 @dataclass(frozen=True)

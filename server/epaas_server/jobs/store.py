@@ -31,7 +31,7 @@ class JobKind(StrEnum):
 
 def new_job_id() -> str:
     """An id that cannot be guessed."""
-    return secrets.token_urlsafe(16)
+    return secrets.token_hex(16)
 
 
 class LeaseLost(Exception):
@@ -167,7 +167,7 @@ class JobStore:
             evaluation_seconds=jobs.c.evaluation_seconds + seconds,
         )
 
-    def succeed(self, claim: Claim, result_blob: str | None, threads: int) -> None:
+    def succeed(self, claim: Claim, result_blob: str | None, seconds: float, threads: int) -> None:
         """Raises :class:`LeaseLost`."""
         self._write(
             claim,
@@ -175,6 +175,7 @@ class JobStore:
             finished_at=datetime.now(UTC),
             result_blob=result_blob,
             bootstraps_done=jobs.c.bootstraps_total,
+            evaluation_seconds=jobs.c.evaluation_seconds + seconds,
             threads=threads,
         )
 

@@ -132,10 +132,10 @@ class Worker:
                 case LayerDone(layers_done, blob, layer_seconds):
                     seconds += layer_seconds
                     self._store.checkpoint(claim, layers_done, blob, done, layer_seconds)
-                case Finished(result_blob):
-                    if claim.kind is JobKind.PREDICT and seconds > 0:
-                        self._store.calibrate(default_profile().digest, seconds / (done - before))
-                    self._settle(claim, None, result_blob)
+                case Finished():
+                    if done > before:
+                        self._store.calibrate(default_profile().digest, (seconds + message.seconds) / (done - before))
+                    self._settle(claim, message)
                     return
                 case Refused(code, detail, field, hint):
                     raise error_class(code)(detail, field=field, hint=hint)
@@ -157,19 +157,21 @@ class Worker:
         layers = self._registry.manifest(claim.model_digest).layers[: claim.layers_done]
         return sum(layer.outputs for layer in layers) * claim.records * default_profile().bootstraps_per_neuron
 
-    def _settle(self, claim: Claim, error: EpaasError | None, result_blob: str | None = None) -> None:
+    def _settle(self, claim: Claim, outcome: Finished | EpaasError) -> None:
         """Record the outcome, once; what the evaluation left behind goes."""
+        error = outcome if isinstance(outcome, EpaasError) else None
+        kept = outcome.result_blob if isinstance(outcome, Finished) else None
         try:
             if claim.kind is JobKind.CHECK_KEYS:
                 self._keys.settle(claim.evaluation_keys, error)
-            if error is None:
-                self._store.succeed(claim, result_blob, self._settings.threads)
+            if isinstance(outcome, Finished):
+                self._store.succeed(claim, outcome.result_blob, outcome.seconds, self._settings.threads)
             else:
-                self._store.fail(claim, error)
+                self._store.fail(claim, outcome)
         except LeaseLost:
             return
         if claim.kind is JobKind.PREDICT:
-            self._blobs.keep_only(f"jobs/{claim.id}", result_blob)
+            self._blobs.keep_only(f"jobs/{claim.id}", kept)
 
     def _after_death(self, claim: Claim) -> None:
         """Keys that kill the child in their trial run are refused; a prediction is tried again."""

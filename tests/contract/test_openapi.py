@@ -1,0 +1,63 @@
+"""The HTTP interface keeps to its own OpenAPI document, whatever it is asked; and the document does not change unnoticed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
+
+from epaas_server.api.app import create_app
+from epaas_server.settings import Settings
+from epaas_shared.protocol import EVALUATION_KEYS_MEDIA_TYPE, PROBLEM_MEDIA_TYPE, RECORD_MEDIA_TYPE
+from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, write_bundle
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
+
+
+@pytest.fixture(scope="module")
+def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that evaluates nothing, with a model to be asked about."""
+    quiet = Server(tmp_path_factory.mktemp("contract"), {"workers": "0"}).start()
+    bundle = tmp_path_factory.mktemp("contract-bundle")
+    write_bundle(bundle, TOY_NETWORK, TOY_SCHEMA)
+    assert quiet.publish(bundle).returncode == 0
+    yield quiet
+    quiet.stop()
+
+
+@schemathesis.serializer(EVALUATION_KEYS_MEDIA_TYPE, RECORD_MEDIA_TYPE)
+def send_text(_context: schemathesis.SerializationContext, value: object) -> bytes:
+    """Binary bodies are sent as they were generated."""
+    return str(value).encode(errors="surrogatepass")
+
+
+interface = schemathesis.openapi.from_dict(create_app(Settings()).openapi()).exclude(path_regex="/events$")
+
+
+@interface.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_documented(case: schemathesis.Case, quiet_server: Server) -> None:
+    response = case.call(base_url=quiet_server.url)
+    assert response.status_code < 500 or case.path == "/readyz", response.text
+    if response.status_code >= 400:
+        assert response.headers["content-type"] == [PROBLEM_MEDIA_TYPE] or case.path == "/readyz"
+    # a schema of strings cannot say what is a ciphertext, so that valid requests are refused with 422, as documented
+    case.validate_response(response, excluded_checks=[unsupported_method, positive_data_acceptance])
+
+
+def test_the_committed_document_is_the_servers(tmp_path: Path) -> None:
+    document = create_app(Settings(data_dir=tmp_path)).openapi()
+    assert json.loads(DOCUMENT.read_text()) == document, "run `make docs` and look at what changed"
+
+
+def test_operation_ids_are_plain_names(tmp_path: Path) -> None:
+    document = create_app(Settings(data_dir=tmp_path)).openapi()
+    operations = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(operations) == len(set(operations))
+    assert "create_prediction" in operations
+    assert all(operation.isidentifier() for operation in operations)

@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from epaas_client.cli import main
+from epaas_client.keystore import Keystore
+
+from .conftest import PASSPHRASE
+from .fake_server import FakeService
+
+CSV = "radius,texture,diagnosis\n12,3,malignant\n13,4,malignant\n"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], filled: Keystore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in this process; its exit code and what it wrote on the two outputs."""
+    # The real keys, but a job log of this test's own.
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys" / filled.find().path.name).symlink_to(filled.find().path)
+    monkeypatch.setenv("EPAAS_KEYSTORE", str(tmp_path / "keys"))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        written = capsys.readouterr()
+        return code, written.out, written.err
+
+    return call
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    path = tmp_path / "records.csv"
+    path.write_text(CSV)
+    return path
+
+
+def epaas(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, without a terminal."""
+    command = [sys.executable, "-c", "import sys; from epaas_client.cli import main; sys.exit(main())", *arguments]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        start_new_session=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "predict",
+        "submit",
+        "result",
+        *(f"keys {verb}" for verb in ("generate", "list", "upload", "delete")),
+        *(f"models {verb}" for verb in ("list", "show", "report")),
+        *(f"jobs {verb}" for verb in ("list", "show", "watch", "cancel", "delete")),
+    ],
+)
+def test_help_of_every_command_has_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert f"Usage: epaas {command}".strip() in out
+    assert f"Example: epaas {command}" in out or not command
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = """
+import sys
+from epaas_client.cli import main
+code = main(["--help"])
+heavy = {"numpy", "httpx", "concrete", "cryptography", "torch", "fastapi", "sqlalchemy"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: epaas" in done.stdout
+
+
+def test_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("epaas ")
+
+
+def test_predict_as_csv(run: Run, url: str, records: Path, passphrase_file: Path) -> None:
+    code, out, err = run("-s", url, "predict", records, "-m", "toy", "--passphrase-file", passphrase_file)
+    assert code == 0, err
+    assert out == "record,label,truth,correct\n1,malignant,malignant,yes\n2,benign,malignant,no\n"
+    assert "epaas: 1 of 2 agree with the column 'diagnosis'\n" in err
+    assert all(line.startswith("epaas: ") for line in err.splitlines())
+
+
+def test_predict_as_json(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.json"
+    arguments = ("predict", records, "-m", "toy", "--passphrase-file", passphrase_file)
+    code, out, err = run(*arguments, "-o", target, "--server", url, "--json")
+    assert (code, out, err) == (0, "", "")
+    document = json.loads(target.read_text())
+    assert document["predictions"] == [
+        {
+            "record": 1,
+            "label": "malignant",
+            "index": 0,
+            "prediction_id": "job-1",
+            "truth": "malignant",
+            "correct": True,
+        },
+        {"record": 2, "label": "benign", "index": 1, "prediction_id": "job-1", "truth": "malignant", "correct": False},
+    ]
+    assert set(document["seconds"]) == {"encrypt", "submit", "evaluate", "fetch", "decrypt"}
+    assert document["seconds"]["evaluate"] == 2.0
+    assert (document["bootstraps"], document["threads"]) == (40, 2)
+    sent = next(request for request in service.requests if request.path == "/v1/predictions")
+    assert document["bytes"]["record"] == len(sent.body) - 24 * service.schema.bits
+
+
+def test_submit_then_result_in_another_process(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path, tmp_path: Path
+) -> None:
+    service.polls_before_end = 2
+    code, out, _ = run("submit", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (0, "job-1\n")
+    environment = {"EPAAS_KEYSTORE": str(tmp_path / "keys"), "EPAAS_URL": ""}
+    early = epaas("result", "job-1", "--passphrase-file", str(passphrase_file), **environment)
+    assert early.returncode == 5
+    assert "epaas: hint: wait for it with `epaas jobs watch job-1`" in early.stderr
+    late = epaas("result", "job-1", "--passphrase-file", str(passphrase_file), **environment)
+    assert (late.returncode, late.stdout) == (0, "record,label\n1,malignant\n2,benign\n"), late.stderr
+
+
+def test_record_numbers_go_on_across_jobs(run: Run, url: str, tmp_path: Path, passphrase_file: Path) -> None:
+    many = tmp_path / "many.csv"
+    many.write_text("radius,texture\n" + "1,1\n" * 18)
+    code, out, _ = run("submit", many, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url, "--json")
+    assert code == 0
+    assert [(job["id"], job["first_record"]) for job in json.loads(out)["jobs"]] == [("job-1", 1), ("job-2", 17)]
+    assert run("jobs", "watch", "job-2")[0] == 0
+    code, out, _ = run("result", "job-2", "--passphrase-file", passphrase_file)
+    assert out == "record,label\n17,malignant\n18,benign\n"
+
+
+def test_jobs(run: Run, url: str, records: Path, passphrase_file: Path) -> None:
+    assert run("jobs", "list")[2] == "epaas: no predictions yet; `epaas predict` asks for some\n"
+    run("submit", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    code, out, _ = run("jobs", "list", "--json")
+    (job,) = json.loads(out)["jobs"]
+    assert (job["id"], job["state"], job["model"], job["source"]) == ("job-1", "queued", "toy", str(records))
+    code, out, _ = run("jobs", "show", "job-1", "--json")
+    assert json.loads(out)["job"]["records"] == 2
+    assert run("jobs", "cancel", "job-1")[0] == 0
+    code, _, err = run("result", "job-1", "--passphrase-file", passphrase_file)
+    assert code == 6
+    assert "was cancelled" in err
+    assert run("jobs", "delete", "job-1")[0] == 0
+    assert json.loads(run("jobs", "list", "--json")[1]) == {"jobs": []}
+    assert run("jobs", "show", "job-1", "-s", url)[0] == 5
+
+
+def test_log_holds_no_values(run: Run, url: str, tmp_path: Path, passphrase_file: Path) -> None:
+    secret = tmp_path / "records.csv"
+    secret.write_text("radius,texture,diagnosis\n12.34567,3.98765,malignant\n")
+    run("submit", secret, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    log = (tmp_path / "keys" / "jobs.jsonl").read_text()
+    assert "job-1" in log
+    assert not any(value in log for value in ("12.34", "3.98", "malignant"))
+
+
+def test_failed_prediction(run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path) -> None:
+    service.final_state = "failed"
+    code, out, err = run("predict", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (6, "")
+    assert "epaas: error: the prediction job-1 failed: the machine caught fire\n" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("radius\n1\n", "texture: the column is missing"),
+        ("radius,texture\n1,2\n1,200\n", "texture: 200 is outside the plausible range 0 to 9.5 (record 2)"),
+        ("radius,texture,diagnosis\n1,2,bening\n", "diagnosis: 'bening' is not one of malignant, benign (record 1)"),
+        ("radius,texture\n1\n", "texture: record 1 (line 2) ends after 1 of 2 columns"),
+    ],
+)
+def test_bad_record_exits_2_and_nothing_is_sent(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path, content: str, message: str
+) -> None:
+    records.write_text(content)
+    code, out, err = run("predict", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (2, "")
+    assert f"epaas: error: {message}\nepaas: hint: " in err
+    assert {request.method for request in service.requests} == {"GET"}
+
+
+def test_error_as_json(run: Run, url: str, records: Path) -> None:
+    code, out, err = run("predict", records, "-m", "none", "-s", url, "--json")
+    assert (code, out) == (5, "")
+    assert json.loads(err)["code"] == "model-not-found"
+
+
+def test_wrong_passphrase_exits_4(run: Run, url: str, service: FakeService, records: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not the passphrase\n")
+    code, _, err = run("predict", records, "-m", "toy", "--passphrase-file", wrong, "-s", url)
+    assert code == 4
+    assert "epaas: error: the passphrase does not open the keys 'default'" in err
+    assert {request.method for request in service.requests} == {"GET"}
+
+
+def test_server_down_exits_7(run: Run) -> None:
+    code, out, err = run("models", "list", "-s", "http://127.0.0.1:9")
+    assert (code, out) == (7, "")
+    assert "epaas: error: no answer from http://127.0.0.1:9" in err
+
+
+def test_bad_address_exits_3(run: Run) -> None:
+    assert run("models", "list", "-s", "localhost")[0] == 3
+
+
+def test_no_keys_exits_5_with_the_command_that_makes_some(url: str, records: Path, tmp_path: Path) -> None:
+    done = epaas("predict", str(records), "-m", "toy", "-s", url, EPAAS_KEYSTORE=str(tmp_path / "none"))
+    assert done.returncode == 5
+    assert "`epaas keys generate` makes new ones" in done.stderr
+
+
+def test_no_terminal_for_the_passphrase_exits_3(url: str, records: Path, filled: Keystore) -> None:
+    done = epaas("predict", str(records), "-m", "toy", "-s", url, EPAAS_KEYSTORE=str(filled.root))
+    assert done.returncode == 3
+    assert "--passphrase-file" in done.stderr
+
+
+def test_unwritable_output_is_found_before_anything_is_sent(
+    run: Run, url: str, service: FakeService, records: Path, tmp_path: Path
+) -> None:
+    code, _, _ = run("predict", records, "-m", "toy", "-s", url, "-o", tmp_path / "none" / "out.csv")
+    assert code == 3
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["frobnicate"], ["predict"], ["keys"], ["models", "show", "a", "--version", "0"]]
+)
+def test_usage_errors_exit_2(run: Run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("epaas: error: ")
+    assert "--help` shows how" in err
+
+
+def test_unexpected_error_has_no_traceback_without_debug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Keystore, "list", broken)
+    code, _, err = run("keys", "list")
+    assert code == 1
+    assert err.splitlines() == [
+        "epaas: error: unexpected ZeroDivisionError: oops",
+        "epaas: hint: run it again with --debug to see where",
+    ]
+    assert "Traceback" in run("keys", "list", "--debug")[2]
+
+
+def test_interrupted_wait_leaves_the_job_running(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("epaas_client.job.Job.wait", interrupted)
+    code, out, err = run("predict", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (130, "")
+    assert err.endswith("epaas: still running; see it with `epaas jobs watch job-1`\n")
+    assert service.predictions["job-1"]["state"] == "queued"
+
+
+def test_interrupted_elsewhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keystore, "list", interrupted)
+    assert run("keys", "list") == (130, "", "epaas: interrupted\n")
+
+
+def test_models_show_what_a_record_looks_like(run: Run, url: str) -> None:
+    code, out, _ = run("models", "show", "toy", "-s", url)
+    assert code == 0
+    assert "radius   0      60        mm" in out
+    assert "\x1b" not in out
+    assert json.loads(run("models", "show", "toy", "-s", url, "--json")[1])["schema"]["target"] == "diagnosis"
+    assert run("models", "list", "-s", url)[1].splitlines()[1].startswith("toy   3")
+    assert json.loads(run("models", "report", "toy", "-s", url)[1]) == {"title": "a report"}
+
+
+def test_keys_upload_list_and_delete(run: Run, url: str, service: FakeService, filled: Keystore) -> None:
+    digest = filled.find().evaluation_keys
+    assert run("keys", "upload", "--wait", "-s", url)[1] == f"{digest} ready\n"
+    assert json.loads(run("keys", "upload", "-s", url, "--json")[1])["uploaded"] is False
+    assert json.loads(run("keys", "list", "--json")[1])["keys"][0]["evaluation_keys"] == digest
+    code, _, err = run("keys", "delete", "--remote", "-s", url)
+    assert code == 3
+    assert "--yes" in err
+    assert list(service.uploaded) == [digest]
+    assert run("keys", "delete", "--remote", "--yes", "-s", url)[0] == 0
+    assert service.uploaded == {}
+    assert (filled.find().path / "secret.json").exists()
+
+
+def test_generate_upload_and_delete_of_a_new_user(tmp_path: Path, run: Run, passphrase_file: Path) -> None:
+    root = tmp_path / "new"
+    code, out, err = run("--keystore", root, "keys", "generate", "--passphrase-file", passphrase_file, "--json")
+    assert (code, err) == (0, "")
+    keys = json.loads(out)["keys"]
+    assert Keystore(root).open(Keystore(root).find(), PASSPHRASE).evaluation_keys == keys["evaluation_keys"]
+    code, _, err = run("--keystore", root, "keys", "generate", "--passphrase-file", passphrase_file)
+    assert code == 5
+    assert "already keys named 'default'" in err
+    assert run("--keystore", root, "keys", "delete", "--local", "--yes")[0] == 0
+    assert list(Keystore(root).list()) == []
+
+
+def test_short_passphrase_exits_2_before_any_key_is_made(run: Run, tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    short.write_text("short\n")
+    code, _, err = run("--keystore", tmp_path / "new", "keys", "generate", "--passphrase-file", short)
+    assert code == 2
+    assert "passphrase: has 5 characters" in err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+def test_passphrase_is_typed_unseen_on_the_terminal(url: str, records: Path, filled: Keystore, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys" / filled.find().path.name).symlink_to(filled.find().path)
+    program = "import sys; from epaas_client.cli import main; sys.exit(main())"
+    arguments = ["submit", str(records), "-m", "toy", "-s", url, "--keystore", str(tmp_path / "keys")]
+    output = tmp_path / "stdout"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), 1)
+        os.execv(sys.executable, [sys.executable, "-c", program, *arguments])
+    seen = b""
+    while b"passphrase of the keys" not in seen:
+        seen += os.read(terminal, 1024)
+    os.write(terminal, PASSPHRASE.encode() + b"\n")
+    try:
+        while chunk := os.read(terminal, 1024):
+            seen += chunk
+    except OSError:
+        pass  # Linux says so when the child has closed the terminal
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, seen
+    assert PASSPHRASE.encode() not in seen
+    assert output.read_text() == "job-1\n"

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from epaas_client import Client, Keystore, Label
+from epaas_client.client import RECORDS_PER_JOB
+from epaas_shared.digest import digest_bytes
+from epaas_shared.errors import (
+    DecryptionFailed,
+    DigestMismatch,
+    EvaluationKeysNotFound,
+    InvalidEvaluationKeys,
+    InvalidInput,
+    InvalidRecord,
+    KeyMismatch,
+    ModelNotFound,
+    PredictionCancelled,
+    PredictionFailed,
+    ProfileMismatch,
+    ResultNotReady,
+)
+from epaas_shared.frame import RecordHeader, decode_frame
+from epaas_shared.protocol import KeysState, ModelVersion
+from epaas_shared.schema import shipped_schemas
+
+from .fake_server import FakeService, serving
+
+RECORD = {"radius": 12.0, "texture": 3.0}
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Client(url) as connected:
+        yield connected
+
+
+def uploads(service: FakeService) -> int:
+    return sum(request.method == "PUT" for request in service.requests)
+
+
+def test_predict(client: Client, service: FakeService, generated: tuple[Any, bytes]) -> None:
+    secret_keys, frame = generated
+    client.upload_keys(frame)
+    records = [RECORD] * (RECORDS_PER_JOB + 2)
+    labels = client.predict("toy", records, secret_keys)
+    assert labels == [Label("malignant", 0), Label("benign", 1)] * (len(records) // 2)
+    assert [prediction["records"] for prediction in service.predictions.values()] == [RECORDS_PER_JOB, 2]
+
+
+def test_what_is_sent_is_encrypted_and_nothing_else(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    secret_keys, frame = generated
+    client.upload_keys(frame)
+    client.submit("toy", {**RECORD, "diagnosis": "malignant"}, secret_keys)
+    sent = service.requests[-1]
+    header, payload = decode_frame(sent.body, RecordHeader)
+    assert header.input_schema == service.schema.digest
+    assert header.evaluation_keys == digest_bytes(frame)
+    assert len(payload) == 24 * service.schema.bits
+    assert sent.query == {"model": "toy", "version": "3"}
+    assert len(sent.headers["idempotency-key"]) >= 32
+    assert b"malignant" not in sent.body
+
+
+def test_given_idempotency_key_is_sent(client: Client, service: FakeService, generated: tuple[Any, bytes]) -> None:
+    client.upload_keys(generated[1])
+    client.submit("toy", RECORD, generated[0], idempotency_key="mine")
+    assert service.requests[-1].headers["idempotency-key"] == "mine"
+
+
+def test_keys_are_uploaded_once(
+    client: Client, service: FakeService, generated: tuple[Any, bytes], filled: Keystore
+) -> None:
+    seen: list[int] = []
+    status = client.upload_keys(filled.find(), lambda done, _: seen.append(done))
+    assert status.state is KeysState.READY
+    assert seen[-1] == status.bytes == len(generated[1])
+    client.upload_keys(generated[1])
+    client.upload_keys(filled.find().evaluation_keys_file)
+    assert uploads(service) == 1
+    client.delete_keys(status.digest)
+    with pytest.raises(EvaluationKeysNotFound):
+        client.keys_status(status.digest)
+
+
+def test_damaged_evaluation_keys_are_not_sent(
+    client: Client, service: FakeService, generated: tuple[Any, bytes], tmp_path: Path
+) -> None:
+    keystore = Keystore(tmp_path)
+    stored = keystore.create("default", "long enough", *generated)
+    stored.evaluation_keys_file.write_bytes(generated[1][:-1] + b"x")
+    with pytest.raises(InvalidEvaluationKeys, match="was changed"):
+        client.upload_keys(stored)
+    with pytest.raises(InvalidEvaluationKeys, match="does not begin as one"):
+        client.upload_keys(b"nonsense")
+    with pytest.raises(InvalidEvaluationKeys, match="cannot be read"):
+        client.upload_keys(tmp_path / "none")
+    assert uploads(service) == 0
+
+
+def test_bad_records_are_not_sent(client: Client, service: FakeService, generated: tuple[Any, bytes]) -> None:
+    client.upload_keys(generated[1])
+    good: list[dict[str, float]] = [dict(RECORD) for _ in range(RECORDS_PER_JOB + 1)]
+    with pytest.raises(InvalidRecord, match=r"texture: 99 is outside .* \(record 18\)"):
+        client.submit_all("toy", [*good, {"radius": 1.0, "texture": 99.0}], generated[0])
+    with pytest.raises(InvalidRecord, match="radius: the column is missing"):
+        client.submit("toy", {"texture": 1.0}, generated[0])
+    with pytest.raises(InvalidRecord, match="no records"):
+        client.submit("toy", [], generated[0])
+    with pytest.raises(InvalidInput, match="too many"):
+        client.submit("toy", good, generated[0])
+    assert service.predictions == {}
+
+
+def test_model_under_foreign_parameters_is_refused(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    service.model_profile = "e" * 64
+    with pytest.raises(ProfileMismatch):
+        client.submit("toy", RECORD, generated[0])
+    assert service.predictions == {}
+
+
+def test_keys_under_other_parameters_are_refused(client: Client, generated: tuple[Any, bytes]) -> None:
+    from epaas_client import SecretKeys
+
+    other = generated[0].profile.model_copy(update={"name": "other"})
+    keys = SecretKeys(other, None, "a" * 64)
+    with pytest.raises(KeyMismatch, match="other parameters"):
+        client.submit("toy", RECORD, keys)
+
+
+def test_models(client: Client) -> None:
+    assert [model.name for model in client.models()] == ["toy"]
+    assert isinstance(client.model("toy", 3), ModelVersion)
+    assert client.report("toy") == {"title": "a report"}
+    with pytest.raises(ModelNotFound):
+        client.model("../evaluation-keys/x")
+
+
+def test_schema_must_have_the_digest_asked_for(client: Client, service: FakeService) -> None:
+    assert client.schema(service.schema.digest) == service.schema
+    with pytest.raises(DigestMismatch):
+        client.schema("0" * 64)
+
+
+def test_shipped_schema_is_not_asked_for(client: Client, service: FakeService) -> None:
+    for schema in shipped_schemas().values():
+        assert client.schema(schema.digest) == schema
+    assert service.requests == []
+
+
+def test_failed_and_cancelled_and_unfinished(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    client.upload_keys(generated[1])
+    service.final_state = "failed"
+    job = client.submit("toy", RECORD, generated[0])
+    with pytest.raises(ResultNotReady, match="0 of 20 bootstraps"):
+        job.result(generated[0])
+    with pytest.raises(PredictionFailed, match="caught fire"):
+        job.wait()
+    other = client.submit("toy", RECORD, generated[0])
+    with pytest.raises(ResultNotReady, match="still queued"):
+        other.wait(timeout=0)
+    other.cancel()
+    with pytest.raises(PredictionCancelled):
+        client.job(other.id).wait()
+    other.delete()
+    assert other.id not in service.predictions
+
+
+def test_wait_reports_progress(client: Client, service: FakeService, generated: tuple[Any, bytes]) -> None:
+    client.upload_keys(generated[1])
+    seen: list[tuple[str, int]] = []
+    job = client.submit("toy", RECORD, generated[0])
+    job.wait(on_progress=lambda prediction: seen.append((prediction.state.value, prediction.progress.done)))
+    assert seen == [("queued", 0), ("succeeded", 20)]
+    assert service.requests[-1].headers["prefer"] == "wait=2"
+    assert client.job(job.id).result(generated[0]) == [Label("malignant", 0)]
+
+
+def test_result_of_another_prediction_is_refused(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    client.upload_keys(generated[1])
+    one, two = client.submit("toy", RECORD, generated[0]), client.submit("toy", [RECORD] * 2, generated[0])
+    one.wait()
+    two.wait()
+    with pytest.raises(DecryptionFailed, match="not that of the prediction"):
+        one.decrypt(two.fetch(), generated[0], service.schema)
+
+
+def test_keys_rejected_by_the_server(generated: tuple[Any, bytes], service: FakeService) -> None:
+    from .fake_server import Answer, Request
+
+    digest = generated[0].evaluation_keys
+    service.uploaded[digest] = b""
+
+    def rejecting(request: Request) -> Answer:
+        answer = service(request)
+        return Answer(answer.status, answer.body.replace(b'"ready"', b'"rejected"'))
+
+    with serving(rejecting) as url, Client(url) as client, pytest.raises(InvalidEvaluationKeys, match="rejects"):
+        client.wait_for_keys(digest)

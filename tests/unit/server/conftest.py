@@ -1,0 +1,35 @@
+"""Fixtures of the server's unit tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from epaas_server.database import open_database
+from epaas_shared.profile import Profile, default_profile
+from tests.conftest import ClientKeys
+
+
+@pytest.fixture(scope="session")
+def profile() -> Profile:
+    return default_profile()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'db' / 'epaas.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def secret_bits(keys: ClientKeys, profile: Profile) -> NDArray[np.uint64]:
+    """The bits of a client's LWE secret key, the end of its serialised form. Tests may look; servers cannot."""
+    bits = np.frombuffer(keys.secret.to_bytes()[-8 * profile.lwe_dimension :], dtype="<u8").astype(np.uint64)
+    assert set(bits.tolist()) == {0, 1}
+    return bits
