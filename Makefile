@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-fast check format bench bench-parameters clean
+.PHONY: help install demo test test-fast check format bench bench-parameters docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -44,6 +44,9 @@ bench: $(INSTALLED)  ## Time and sizes of one Cancer prediction, as JSON
 
 bench-parameters: $(INSTALLED)  ## Alternatives to the parameter set, as JSON
 	$(BIN)/python benchmarks/parameters.py
+
+docs: $(INSTALLED)  ## Write the generated reference again
+	$(BIN)/epaas-server openapi > docs/reference/openapi.json
 
 clean:  ## Remove what the targets made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

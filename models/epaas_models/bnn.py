@@ -78,8 +78,8 @@ def train(
     parameters = [*latents, *(parameter for norm in norms for parameter in norm.parameters())]
     optimiser = torch.optim.Adam(parameters, lr=configuration.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, configuration.steps)
-    mean_latents = [torch.zeros_like(latent) for latent in latents]
-    mean_signs = [torch.zeros_like(latent) for latent in latents]
+    mean_latents = [latent.detach().clone() for latent in latents]
+    mean_signs = [_sign(latent.detach()) for latent in latents]
     for step in range(configuration.steps):
         signs = [_sign(latent.detach()) for latent in latents]
         straight_through = [latent + (sign - latent).detach() for latent, sign in zip(latents, signs, strict=True)]

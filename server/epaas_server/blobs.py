@@ -14,8 +14,8 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from epaas_shared.errors import DigestMismatch, StorageFull
 
@@ -63,8 +63,8 @@ class Blobs:
     def writer(self) -> Iterator[BlobWriter]:
         """A blob that is written piece by piece; it is there only after ``commit``."""
         temporary = self._folder / "incoming" / secrets.token_hex(8)
-        with _storage_errors():
-            file = temporary.open("xb")
+        with storage_errors():
+            file = temporary.open("xb", buffering=0)  # a buffer would be flushed, and fail, once more at closing
         try:
             with file:
                 yield BlobWriter(self, temporary, file)
@@ -73,7 +73,7 @@ class Blobs:
 
 
 class BlobWriter:
-    def __init__(self, blobs: Blobs, temporary: Path, file: BinaryIO) -> None:
+    def __init__(self, blobs: Blobs, temporary: Path, file: RawIOBase) -> None:
         self._blobs = blobs
         self._temporary = temporary
         self._file = file
@@ -82,8 +82,8 @@ class BlobWriter:
 
     def write(self, data: bytes) -> None:
         """Raises :class:`StorageFull`."""
-        with _storage_errors():
-            self._file.write(data)
+        with storage_errors():
+            _write_all(self._file, data)
         self._hash.update(data)
         self.bytes += len(data)
 
@@ -95,16 +95,29 @@ class BlobWriter:
         if digest not in (None, actual):
             raise DigestMismatch(f"the {self.bytes} bytes received have the digest {actual}", field="digest")
         target = self._blobs.path(name)
-        with _storage_errors():
-            self._file.flush()
+        with storage_errors():
             os.fsync(self._file.fileno())
             target.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.replace(target)
             _sync_folder(target.parent)
 
 
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file and flush it to the disk. Raises :class:`StorageFull`."""
+    with storage_errors(), path.open("xb", buffering=0) as file:
+        _write_all(file, data)
+        os.fsync(file.fileno())
+
+
+def _write_all(file: RawIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
+
+
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
+    """Turns what the system says of a full disk into :class:`StorageFull`."""
     try:
         yield
     except OSError as error:

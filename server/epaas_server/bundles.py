@@ -115,9 +115,12 @@ def _tensors(data: bytes) -> dict[str, Any]:
 
 
 def _json(data: bytes, name: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
     try:
-        return json.loads(data)
-    except ValueError:
+        return json.loads(data.decode(), parse_constant=refuse)
+    except (ValueError, RecursionError):
         raise InvalidBundle("is not JSON", field=name) from None
 
 

@@ -115,7 +115,7 @@ def openapi() -> None:
     """Print the OpenAPI document of the HTTP interface."""
     from epaas_server.api.app import create_app
 
-    _result(create_app(_settings()).openapi(), "", as_json=True)
+    sys.stdout.write(json.dumps(create_app(_settings()).openapi(), indent=1, sort_keys=True) + "\n")
 
 
 @app.command()
@@ -139,4 +139,4 @@ def _settings(**given: Any) -> Any:
 
 
 def _result(document: dict[str, Any], text: str, as_json: bool) -> None:
-    sys.stdout.write((json.dumps(document, indent=None) if as_json else text) + "\n")
+    sys.stdout.write((json.dumps(document) if as_json else text) + "\n")

@@ -5,6 +5,7 @@ Publishing compiles nothing and tells no client anything (C3(i)); the newest ver
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 import shutil
@@ -13,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, insert, select
 
+from epaas_server.blobs import storage_errors, write_durably
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.database import calibration, model_versions, reading
 from epaas_server.engine.evaluate import bootstraps
@@ -44,10 +46,12 @@ class Registry:
         A bundle that is already the newest version is not published twice. Raises :class:`InvalidBundle`.
         """
         bundle = read_bundle(source)
-        self._check_task(bundle)
-        self._copy(bundle)
         name = bundle.manifest.name
+        with reading(self.database) as connection:
+            _check_task(connection, bundle)
+        self._copy(bundle)
         with self.database.begin() as connection:
+            _check_task(connection, bundle)  # once more, now that nobody else can write
             newest = connection.execute(_newest(name)).first()
             known = connection.execute(
                 select(model_versions.c.version).filter_by(name=name, digest=bundle.digest)
@@ -102,31 +106,36 @@ class Registry:
                     return InputSchema.model_validate_json((self.bundle_folder(row.digest) / SCHEMA_FILE).read_bytes())
         raise SchemaNotFound("no published model has this input schema", field="digest")
 
-    def _check_task(self, bundle: Bundle) -> None:
-        """A task's schema never changes: clients encode by it without asking (C3(i))."""
-        with reading(self.database) as connection:
-            rows = connection.execute(select(model_versions.c.manifest).filter_by(task=bundle.schema.name))
-            for row in rows:
-                if row.manifest["input_schema"] != bundle.schema.digest:
-                    raise InvalidBundle(
-                        f"task {bundle.schema.name} is already published with another input schema",
-                        field="input_schema",
-                        hint="a changed schema is a new version of the task",
-                    )
-
     def _copy(self, bundle: Bundle) -> None:
         target = self.bundle_folder(bundle.digest)
         if target.is_dir():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{secrets.token_hex(8)}"
-        temporary.mkdir()
+        with storage_errors():
+            temporary.mkdir()
         try:
             for name, data in bundle.files.items():
-                (temporary / name).write_bytes(data)
-            temporary.rename(target)
+                write_durably(temporary / name, data)
+            with storage_errors():
+                temporary.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another publisher of it was faster
+                raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_task(connection: Connection, bundle: Bundle) -> None:
+    """A task's schema never changes: clients encode by it without asking (C3(i))."""
+    rows = connection.execute(select(model_versions.c.manifest).filter_by(task=bundle.schema.name))
+    for row in rows:
+        if row.manifest["input_schema"] != bundle.schema.digest:
+            raise InvalidBundle(
+                f"task {bundle.schema.name} is already published with another input schema",
+                field="input_schema",
+                hint="a changed schema is a new version of the task",
+            )
 
 
 def _newest(name: str) -> Any:

@@ -1,8 +1,6 @@
-"""``epaas-server serve`` and ``worker``: the processes, their beginnings and ends.
+"""``epaas-server serve`` and ``worker``: the processes' beginnings and ends.
 
-``serve`` runs the HTTP interface in this process and starts ``settings.workers`` worker processes. Workers are
-sessions of their own, so that Ctrl-C in a terminal reaches ``serve`` alone, and hold one end of a pipe to it, so that
-they end when it does, however it does.
+``serve`` runs the HTTP interface in this process and keeps ``settings.workers`` worker processes running beside it.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from types import FrameType
@@ -20,6 +17,7 @@ import uvicorn
 
 from epaas_server.api.app import create_app
 from epaas_server.circuits.library import ensure_library
+from epaas_server.jobs.processes import WorkerProcesses
 from epaas_server.jobs.worker import Worker
 from epaas_server.logging import configure_logging
 from epaas_server.services import Services
@@ -28,7 +26,6 @@ from epaas_shared.errors import Unavailable
 from epaas_shared.profile import default_profile
 
 _log = structlog.get_logger()
-_STOP_SECONDS = 10
 
 
 def serve(settings: Settings) -> None:
@@ -38,20 +35,17 @@ def serve(settings: Settings) -> None:
         _log.info("circuit library ready", folder=str(ensure_library(settings.cache_dir, default_profile())))
     listener = _listen(settings)
     Services.open(settings).close()  # the tables exist before the workers look for them
-    workers = [_start_worker(settings) for _ in range(settings.workers)]
+    workers = WorkerProcesses(settings)
     config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5)
     host, port = listener.getsockname()[:2]
-    _log.info("listening", url=f"http://{host}:{port}", workers=[worker.pid for worker in workers])
+    _log.info("listening", url=f"http://{host}:{port}", workers=workers.pids)
     # uvicorn raises the signal that stopped it once more when it is done; the workers must still be ended then
     for stop_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop_signal, lambda _signal, _frame: None)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            _end(worker)
+        workers.end()
 
 
 def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
@@ -86,22 +80,3 @@ def _listen(settings: Settings) -> socket.socket:
         raise Unavailable(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", hint="choose another --port"
         ) from None
-
-
-def _start_worker(settings: Settings) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        **{f"EPAAS_SERVER_{name.upper()}": str(value) for name, value in settings.model_dump(mode="json").items()},
-    }
-    command = [sys.executable, "-m", "epaas_server", "worker", "--until-stdin-closes"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)  # noqa: S603
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    try:
-        worker.wait(timeout=_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
-    if worker.stdin:
-        worker.stdin.close()

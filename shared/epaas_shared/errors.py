@@ -28,7 +28,7 @@
     ├── ServerUnreachable            (client) no answer from the server
     ├── StorageFull                  the server has no room; nothing was lost
     ├── Unavailable                  the server cannot do this now
-    └── InternalError                a bug; the only one with status 500
+    └── InternalError                a bug of the server
 
 Every class has a stable ``code`` (the last part of its problem type), a ``title``, an HTTP ``status``, a default
 ``hint`` and the ``exit_code`` of the command line. :func:`error_class` rebuilds the class from a code, so that a

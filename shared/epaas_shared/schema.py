@@ -60,13 +60,13 @@ class Feature(BaseModel):
         if value is None or (isinstance(value, str) and not value.strip()):
             raise InvalidRecord("the value is missing", field=self.name, hint="give a number in every column")
         try:
-            number = math.nan if isinstance(value, bool) or "_" in str(value) else float(value)
+            number = math.nan if _no_number(value) else float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise InvalidRecord(
-                f"{str(value)[:40]!r} is not a number", field=self.name, hint="give a plain number such as 17.3"
-            )
+            readable = isinstance(value, str | float)
+            shown = repr(str(value)[:40]) if readable else f"a value of type {type(value).__name__}"
+            raise InvalidRecord(f"{shown} is not a number", field=self.name, hint="give a plain number such as 17.3")
         if not self.minimum <= number <= self.maximum:
             raise InvalidRecord(
                 f"{number:g} is outside the plausible range {self.minimum:g} to {self.maximum:g}",
@@ -74,6 +74,11 @@ class Feature(BaseModel):
                 hint="check the unit and the decimal point",
             )
         return number
+
+
+def _no_number(value: Any) -> bool:
+    """What ``float`` would take although nobody means a number by it."""
+    return isinstance(value, bool | np.bool_) or (isinstance(value, str) and "_" in value)
 
 
 class InputSchema(BaseModel):

@@ -78,7 +78,7 @@ def uniform_bits(count: int) -> Torus:
 
 def gaussian(count: int, std: float) -> Torus:
     """``count`` rounded samples of a centred normal distribution of standard deviation ``std`` (in torus units, <
-    2**62).
+    2**59).
 
     Box-Muller on 53-bit uniform numbers; the first is never 0, so the logarithm is finite.
     """

@@ -1,4 +1,6 @@
-"""The HTTP interface keeps to its own OpenAPI document, whatever it is asked; and the document does not change unnoticed."""
+"""The HTTP interface keeps to its own OpenAPI document, whatever it is asked; and the document does not change
+unnoticed.
+"""
 
 from __future__ import annotations
 

@@ -52,6 +52,15 @@ def test_a_killed_server_and_worker_finish_the_job_when_started_again(
     check_finished(server, job, keys)
 
 
+def test_a_killed_worker_is_replaced_and_its_job_goes_on(busy: tuple[Server, str], keys: ClientKeys) -> None:
+    server, job = busy
+    (worker,) = workers(server)
+    (child,) = evaluation_children(worker)
+    os.kill(worker, signal.SIGKILL)
+    check_finished(server, job, keys)
+    assert not alive(child), "a child ends with its worker, so that nobody evaluates for nobody"
+
+
 def test_a_killed_evaluation_child_is_replaced_and_goes_on_from_the_last_layer(
     busy: tuple[Server, str], keys: ClientKeys
 ) -> None:

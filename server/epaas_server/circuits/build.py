@@ -1,8 +1,8 @@
 """Compiles the circuits of a profile. The only module that imports the compiler (and with it torch).
 
-Run as a program, ``python -m epaas_server.circuits.build FOLDER``, so that serving processes never load the compiler.
-The compiler must choose exactly the key parameters that the shipped profile has; else the build fails, since clients
-hold keys for those.
+Run as a program, ``python -m epaas_server.circuits.build PROFILE FOLDER``, so that serving processes never load the
+compiler. The compiler must choose exactly the key parameters that the shipped profile has; else the build fails,
+since clients hold keys for those.
 """
 
 from __future__ import annotations
@@ -22,20 +22,37 @@ from concrete import fhe  # noqa: E402  (the filter must come first)
 from concrete.compiler import RangeRestriction  # noqa: E402
 
 from epaas_server.circuits.definitions import BATCH_SIZES, CIRCUITS, COLUMNS, Circuit  # noqa: E402
-from epaas_shared.profile import Profile, default_profile  # noqa: E402
+from epaas_shared.profile import Profile, shipped_profiles  # noqa: E402
 
 KEPT_BITS = 2
 """Bits of a sum that are left for the last look-up, after one bootstrap for each of the others (docs/adr/0002)."""
 
+GLWE = ((2, 10),)
+"""GLWE dimension 2 with polynomials of 2**10: one large key for everything, and the smallest evaluation keys."""
 
-def compile_module(message_bits: int, log2_p_error: int, *, batches: tuple[int, ...] = BATCH_SIZES) -> Any:
-    """The compiled module (``fhe.FheModule``) with every circuit at every batch size."""
+
+def compile_module(
+    message_bits: int,
+    log2_p_error: int,
+    *,
+    kept_bits: int = KEPT_BITS,
+    glwe: tuple[tuple[int, int], ...] = GLWE,
+    circuits: tuple[Circuit, ...] = CIRCUITS,
+    batches: tuple[int, ...] = BATCH_SIZES,
+    **options: Any,
+) -> Any:
+    """The compiled module (``fhe.FheModule``) with every circuit at every batch size.
+
+    The defaults are the shipped profile's choices; ``benchmarks/parameters.py`` measures others. ``glwe`` are the
+    pairs of GLWE dimension and log2 of the polynomial size that the compiler may take, all if empty; ``options`` go
+    to the compiler.
+    """
     functions: dict[str, Any] = {}
     inputsets: dict[str, Any] = {}
-    for circuit in CIRCUITS:
+    for circuit in circuits:
         for batch in batches:
             name = circuit.function(batch)
-            body = _threshold(message_bits) if circuit.table is None else _gate(message_bits, circuit.table)
+            body = _threshold(message_bits, kept_bits) if circuit.table is None else _gate(message_bits, circuit.table)
             body.__name__ = name
             functions[name] = fhe.function({"x": "encrypted", "w": "clear"})(body)
             inputsets[name] = _inputset(circuit, batch, message_bits)
@@ -46,16 +63,17 @@ def compile_module(message_bits: int, log2_p_error: int, *, batches: tuple[int, 
         compress_evaluation_keys=True,
         compress_input_ciphertexts=True,
         loop_parallelize=True,
-        range_restriction=_polynomials_of_1024(),
+        range_restriction=_restriction(glwe),
+        **options,
     )
 
 
-def _threshold(message_bits: int) -> Any:
+def _threshold(message_bits: int, kept_bits: int) -> Any:
     """[x @ w >= 2**(message_bits - 1)], exactly: one bootstrap a truncated bit and one for the look-up of the rest."""
     middle = 1 << (message_bits - 1)
 
     def dense(x: Any, w: Any) -> Any:
-        high = fhe.truncate_bit_pattern(x @ w, lsbs_to_remove=message_bits - KEPT_BITS)
+        high = fhe.truncate_bit_pattern(x @ w, lsbs_to_remove=message_bits - kept_bits)
         bit = fhe.univariate(lambda value: (np.asarray(value) >= middle).astype(np.int64))(high)
         return fhe.hint(bit, bit_width=message_bits)
 
@@ -88,11 +106,11 @@ def _inputset(circuit: Circuit, batch: int, message_bits: int) -> list[tuple[Any
     return [*samples, (sums, np.full(COLUMNS, circuit.budget_weight))]
 
 
-def _polynomials_of_1024() -> Any:
-    """Only GLWE dimension 2 with polynomials of 1024: smaller keys for 3 % more arithmetic (docs/adr/0002)."""
+def _restriction(glwe: tuple[tuple[int, int], ...]) -> Any:
     restriction = RangeRestriction()
-    restriction.add_available_glwe_log_polynomial_size(10)
-    restriction.add_available_glwe_dimension(2)
+    for dimension, log2_size in glwe:
+        restriction.add_available_glwe_dimension(dimension)
+        restriction.add_available_glwe_log_polynomial_size(log2_size)
     return restriction
 
 
@@ -112,4 +130,4 @@ def build(profile: Profile, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(default_profile(), Path(sys.argv[1]))
+    build(shipped_profiles()[sys.argv[1]], Path(sys.argv[2]))

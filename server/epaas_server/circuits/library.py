@@ -49,15 +49,15 @@ def ensure_library(cache_dir: Path, profile: Profile) -> Path:
     with (folder.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_built(cache_dir, profile):
-            _build(folder)
+            _build(folder, profile)
     return folder
 
 
-def _build(folder: Path) -> None:
+def _build(folder: Path, profile: Profile) -> None:
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     temporary.mkdir()
     try:
-        command = [sys.executable, "-m", "epaas_server.circuits.build", str(temporary)]
+        command = [sys.executable, "-m", "epaas_server.circuits.build", profile.name, str(temporary)]
         run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})  # noqa: S603
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]

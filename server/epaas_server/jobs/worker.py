@@ -29,6 +29,7 @@ from epaas_shared.profile import default_profile
 
 _log = structlog.get_logger()
 _START_SECONDS = 60.0
+_START_PAUSE_SECONDS = 1.0
 
 
 class Worker:
@@ -56,28 +57,29 @@ class Worker:
         try:
             while not self.stop.is_set():
                 child = self._ready_child(configuration)
-                claim = self._store.claim(self._name, self._settings.lease_seconds)
-                if claim is None:
-                    self.stop.wait(self._settings.poll_seconds)
-                else:
+                claim = self._store.claim(self._name, self._settings.lease_seconds) if child else None
+                if child and claim:
                     self._work(claim, child)
+                else:
+                    self.stop.wait(self._settings.poll_seconds if child else _START_PAUSE_SECONDS)
         finally:
             self._drop_child()
 
-    def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild:
-        """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease."""
-        while self._child is None or not self._child.alive:
+    def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild | None:
+        """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease.
+
+        None where it does not start; the reason is in the log.
+        """
+        if self._child is not None and self._child.alive:
+            return self._child
+        self._drop_child()
+        self._child = EvaluationChild(configuration)
+        try:
+            if not isinstance(self._child.hear(_START_SECONDS), Ready):
+                raise ChildDied("not ready in time")
+        except ChildDied as death:
+            _log.error("the evaluation child does not start", reason=str(death))
             self._drop_child()
-            self._child = EvaluationChild(configuration)
-            try:
-                if not isinstance(self._child.hear(_START_SECONDS), Ready):
-                    raise ChildDied("not ready in time")
-            except ChildDied as death:
-                _log.error("the evaluation child does not start", reason=str(death))
-                self._drop_child()
-                self.stop.wait(1.0)
-                if self.stop.is_set():
-                    raise
         return self._child
 
     def _work(self, claim: Claim, child: EvaluationChild) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from epaas_shared.errors import ConfigurationError
 from epaas_client.job_log import JobLog, LoggedJob
+from epaas_shared.errors import ConfigurationError
 
 
 def entry(job_id: str) -> LoggedJob:

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epaas_shared.errors import ConfigurationError
 from epaas_client.keystore import EVALUATION_FILE, SECRET_FILE, Keystore, StoredKeys
 from epaas_client.sealed import Metadata, SealedKeys, seal, unseal
 from epaas_shared.digest import digest_file
-from epaas_shared.errors import Conflict, InvalidInput, SecretKeysNotFound, WrongPassphrase
+from epaas_shared.errors import ConfigurationError, Conflict, InvalidInput, SecretKeysNotFound, WrongPassphrase
 
 from .conftest import PASSPHRASE
 

@@ -7,9 +7,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from epaas_shared.errors import ConfigurationError
 from epaas_client.transport import Transport, Upload
 from epaas_shared.errors import (
+    ConfigurationError,
     InternalError,
     KeyMismatch,
     ModelNotFound,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine
+from tests.conftest import ClientKeys
 
 from epaas_server.database import open_database
 from epaas_shared.profile import Profile, default_profile
-from tests.conftest import ClientKeys
 
 
 @pytest.fixture(scope="session")

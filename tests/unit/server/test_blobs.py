@@ -120,7 +120,7 @@ else:
 """
 
 
-@pytest.mark.parametrize(("size", "outcome"), [(100_000, "written"), (200_000, "full small")])
+@pytest.mark.parametrize(("size", "outcome"), [(100_000, "written"), (100_001, "full small"), (200_000, "full small")])
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, size: int, outcome: str) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path), str(size)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)

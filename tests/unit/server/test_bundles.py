@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,8 @@ def test_no_byte_of_a_bundle_changes_without_its_digest(
     data[int(place * len(data))] ^= flip
     (folder / name).write_bytes(bytes(data))
     if name == "manifest.json":  # it may still be the manifest of another bundle
-        try:
+        with suppress(InvalidBundle):
             assert read_bundle(folder).digest != digest
-        except InvalidBundle:
-            pass
     else:
         assert refusal(folder).field == f"files.{name}"
 
@@ -122,7 +121,9 @@ def test_what_is_no_schema_is_refused(tmp_path: Path, data: bytes, field: str) -
     assert refusal(BundleParts(schema_bytes=data).write(tmp_path / "bundle")).field == field
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff\xfe\xfd", b"9" * 5000])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"\xff\xfe\xfd", b"9" * 5000, b"[" * 100_000, b"[NaN]", b"[1]".decode().encode("utf-16")]
+)
 def test_a_report_that_is_no_json_is_refused(tmp_path: Path, data: bytes) -> None:
     assert refusal(BundleParts(report=data).write(tmp_path / "bundle")).field == "report.json"
 

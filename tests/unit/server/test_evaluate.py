@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def networks(draw: st.DrawFn) -> Network:
     largest = draw(st.sampled_from([1, 1, 3, 8]))
     widths = draw(st.lists(st.integers(1, 60), min_size=2, max_size=4))
     layers = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         weights = random.integers(-largest, largest, (outputs, inputs), endpoint=True)
         low, high = np.minimum(weights, 0).sum(axis=1), np.maximum(weights, 0).sum(axis=1)
         choices = np.stack(

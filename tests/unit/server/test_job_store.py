@@ -203,14 +203,14 @@ def test_the_next_worker_goes_on_from_the_checkpoint(store: JobStore) -> None:
     again = claimed(store)
     assert (again.layers_done, again.checkpoint_blob) == (2, "jobs/one/1-layer-2")
     assert store.get("one").progress.done == 60
-    store.succeed(again, "jobs/one/2-result", 4)
-    assert store.get("one").evaluation_seconds == 4.0
+    store.succeed(again, "jobs/one/2-result", 1.0, 4)
+    assert store.get("one").evaluation_seconds == 2.5 + 1.5 + 1.0
 
 
 def test_a_finished_prediction_has_a_result(store: JobStore) -> None:
     submit(store, "one")
     assert store.result_blob("one") is None
-    store.succeed(claimed(store), "jobs/one/1-result", 4)
+    store.succeed(claimed(store), "jobs/one/1-result", 1.0, 4)
     done = store.get("one")
     assert done.state is PredictionState.SUCCEEDED
     assert done.finished_at is not None
@@ -234,7 +234,7 @@ def test_a_failed_prediction_keeps_its_error(store: JobStore) -> None:
 WRITES: dict[str, Callable[[JobStore, Claim], None]] = {
     "heartbeat": lambda store, claim: store.heartbeat(claim, LEASE, 7),
     "checkpoint": lambda store, claim: store.checkpoint(claim, 1, "jobs/one/late", 7, 1.0),
-    "succeed": lambda store, claim: store.succeed(claim, "jobs/one/late", 1),
+    "succeed": lambda store, claim: store.succeed(claim, "jobs/one/late", 1.0, 1),
     "fail": lambda store, claim: store.fail(claim, PredictionFailed("late")),
     "release": lambda store, claim: store.release(claim, counts_as_attempt=True),
     "graceful release": lambda store, claim: store.release(claim, counts_as_attempt=False),
@@ -275,7 +275,7 @@ def test_a_worker_that_comes_back_after_the_end_changes_nothing(
     submit(store, "one")
     stale = claimed(store, EXPIRED)
     current = claimed(store)
-    store.succeed(current, "jobs/one/2-result", 1)
+    store.succeed(current, "jobs/one/2-result", 1.0, 1)
     before = row_of(database, "one")
     for claim in (stale, current):
         with pytest.raises(LeaseLost):
@@ -333,7 +333,7 @@ def test_a_queued_job_that_is_cancelled_is_never_claimed(store: JobStore) -> Non
 
 def test_a_finished_job_is_not_cancelled_any_more(store: JobStore) -> None:
     submit(store, "one", "two")
-    store.succeed(claimed(store), "jobs/one/1-result", 1)
+    store.succeed(claimed(store), "jobs/one/1-result", 1.0, 1)
     store.fail(claimed(store), PredictionFailed("died"))
     assert store.cancel("one") == store.get("one")
     assert [store.get(name).state for name in ("one", "two")] == [PredictionState.SUCCEEDED, PredictionState.FAILED]
@@ -351,7 +351,7 @@ def test_a_graceful_release_is_no_attempt(store: JobStore, counts: bool, attempt
 
 def test_the_same_request_again_is_the_same_prediction(database: Engine, store: JobStore) -> None:
     first, _ = store.submit(prediction("one", key="k"))
-    store.succeed(claimed(store), "jobs/one/1-result", 1)
+    store.succeed(claimed(store), "jobs/one/1-result", 1.0, 1)
     again, new = store.submit(prediction("two", key="k"))
     assert not new
     assert again == store.get("one")
@@ -401,7 +401,7 @@ def test_key_checks_are_no_predictions(store: JobStore) -> None:
 def test_the_queue_is_counted_by_state(store: JobStore) -> None:
     assert store.queue_depth() == {}
     submit(store, "one", "two", "three")
-    store.succeed(claimed(store), None, 1)
+    store.succeed(claimed(store), None, 1.0, 1)
     claimed(store)
     assert store.queue_depth() == {"succeeded": 1, "running": 1, "queued": 1}
 
@@ -506,7 +506,7 @@ def test_threads_claim_each_job_exactly_once(store: JobStore) -> None:
 
     def work() -> None:
         while (claim := store.claim("worker", LEASE)) is not None:
-            store.succeed(claim, None, 1)
+            store.succeed(claim, None, 1.0, 1)
             taken.append(claim.id)
 
     threads = [threading.Thread(target=work) for _ in range(4)]

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from epaas_server.engine.keyset_cache import KeysetCache
 
-SIZES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 12), min_size=8, max_size=8)
-USES = st.lists(st.tuples(st.sampled_from(["get", "get", "get", "discard"]), st.sampled_from("abcdefgh")), max_size=60)
+SIZES = st.fixed_dictionaries({digest: st.integers(1, 12) for digest in "abcde"})
+USES = st.lists(
+    st.tuples(st.sampled_from(["get", "get", "get", "discard"]), st.sampled_from("abcde")), min_size=10, max_size=60
+)
 
 
 class Loader:
@@ -24,7 +26,7 @@ class Loader:
         return f"keys {digest}", self.sizes[digest]
 
 
-@given(st.integers(0, 30), SIZES, USES)
+@given(st.integers(8, 30), SIZES, USES)
 def test_the_least_recently_used_leave_first_and_only_when_they_must(
     budget: int, sizes: dict[str, int], uses: list[tuple[str, str]]
 ) -> None:
@@ -46,6 +48,16 @@ def test_the_least_recently_used_leave_first_and_only_when_they_must(
         assert loader.loads == due
         assert cache.held_bytes == sum(sizes[other] for other in held)
         assert cache.held_bytes <= budget or len(held) == 1
+
+
+def test_use_counts_and_not_loading() -> None:
+    loader = Loader({"a": 1, "b": 1, "c": 1})
+    cache = KeysetCache(2, loader)
+    for digest in ("a", "b", "a", "c", "a"):
+        cache.get(digest)
+    assert loader.loads == ["a", "b", "c"]
+    cache.get("b")
+    assert loader.loads == ["a", "b", "c", "b"]
 
 
 def test_keys_over_the_budget_are_held_alone() -> None:

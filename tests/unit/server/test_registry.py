@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,26 @@ def test_versions_count_up_a_name(registry: Registry, tmp_path: Path) -> None:
     assert registry.versions() == [other, published[2]]
     assert registry.version("toy").title == "three"
     assert [registry.version("toy", version) for version in (1, 2, 3)] == published
+
+
+def test_bundles_published_at_once_get_a_version_each(registry: Registry, tmp_path: Path) -> None:
+    folders = [titled(f"title-{number}", tmp_path) for number in range(24)]
+    queue = iter(folders)
+    versions: list[int] = []
+
+    def publish() -> None:
+        for folder in queue:
+            versions.append(registry.publish(folder).version)
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(versions) == len(folders)
+    assert registry.version("toy").version == len(folders)
+    published = {registry.version("toy", version).title for version in range(1, len(folders) + 1)}
+    assert published == {folder.name for folder in folders}
 
 
 def test_the_same_bundle_twice_is_published_once(registry: Registry, tmp_path: Path) -> None:
@@ -165,3 +186,42 @@ def test_a_folder_left_by_a_killed_publisher_is_no_bundle(registry: Registry, tm
     (half / "manifest.json").write_bytes(canonical({}))
     model = registry.publish(BundleParts().write(tmp_path / "bundle"))
     assert registry.versions() == [model]
+
+
+def publish_at_once(registry: Registry, bundles: list[Path]) -> list[str]:
+    """Publish all bundles in threads that start together; the outcome of each."""
+    barrier = threading.Barrier(len(bundles))
+    outcomes: list[str] = []
+
+    def publish(bundle: Path) -> None:
+        barrier.wait()
+        try:
+            outcomes.append(f"version {registry.publish(bundle).version}")
+        except InvalidBundle as error:
+            outcomes.append(str(error.field))
+
+    threads = [threading.Thread(target=publish, args=(bundle,)) for bundle in bundles]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(outcomes)
+
+
+def test_of_several_schemas_of_a_task_published_at_once_one_wins(registry: Registry, tmp_path: Path) -> None:
+    for attempt in range(10):
+        task = f"task-{attempt}"
+        bundles = []
+        for number in range(3):
+            schema = toy_schema(2).model_copy(update={"task": task, "title": f"schema {number}"})
+            network = Network((layer([[1] * schema.bits], [1]),))
+            parts = BundleParts.of(network, schema)
+            parts.changes = {"name": f"{task}-{number}"}
+            bundles.append(parts.write(tmp_path / task / str(number)))
+        assert publish_at_once(registry, bundles) == ["input_schema", "input_schema", "version 1"]
+
+
+def test_the_same_bundle_published_at_once_is_one_version(registry: Registry, tmp_path: Path) -> None:
+    for attempt in range(10):
+        bundle = titled(f"attempt-{attempt}", tmp_path, name=f"model-{attempt}")
+        assert publish_at_once(registry, [bundle] * 4) == ["version 1"] * 4

@@ -1,0 +1,111 @@
+"""From training to serving: a written bundle is what the server reads, and no byte of it can change unnoticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from epaas_models.bnn import BnnConfiguration
+from epaas_models.datasets import breast_cancer, split
+from epaas_models.export import provenance, write_bundle
+from epaas_models.fit import CANCER_SCHEMA, Fitted, fit_breast_cancer
+from epaas_models.report import accuracy
+from epaas_server.bundles import read_bundle
+from epaas_shared.digest import digest_bytes
+from epaas_shared.errors import InvalidBundle
+from epaas_shared.network import DenseLayer, Network
+from epaas_shared.schema import InputSchema, shipped_schemas
+
+CONFIGURATION = BnnConfiguration(hidden=(3,), steps=40, averaging=0.8, refit_steps=20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export") / "breast-cancer"
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> Fitted:
+    return fit_breast_cancer(
+        folder, CONFIGURATION, seed=4, evaluation_splits=2, command="epaas-train fit", progress=lambda *_: None
+    )
+
+
+def test_the_server_reads_what_training_wrote(fitted: Fitted, folder: Path) -> None:
+    bundle = read_bundle(folder)
+    assert bundle.digest == fitted.manifest.digest == digest_bytes((folder / "manifest.json").read_bytes())
+    assert bundle.schema == shipped_schemas()[CANCER_SCHEMA]
+    assert all(layer.weights.any() for layer in bundle.network.layers)
+    for read, trained in zip(bundle.network.layers, fitted.network.layers, strict=True):
+        assert read.weights.tolist() == trained.weights.tolist()
+        assert read.thresholds.tolist() == trained.thresholds.tolist()
+    assert json.loads(bundle.files["report.json"]) == fitted.report
+
+
+def test_the_report_is_about_the_published_network_and_its_test_rows(fitted: Fitted) -> None:
+    dataset = breast_cancer()
+    rows = split(dataset, 0)
+    bits = shipped_schemas()[CANCER_SCHEMA].encode_numbers(dataset.values)
+    test = fitted.report["test"]
+    assert test["rows"] == len(rows.test) == 171
+    assert test["accuracy"] == accuracy(fitted.network, bits[rows.test], dataset.labels[rows.test])
+    assert sum(map(sum, test["confusion"]["counts"])) == 171
+    assert fitted.report["data"]["digest"] == dataset.digest
+    assert fitted.report["random_splits"]["splits"] == 2
+
+
+def test_the_manifest_says_where_the_model_comes_from(fitted: Fitted) -> None:
+    origin = fitted.manifest.provenance
+    assert (origin.seed, origin.command) == (4, "epaas-train fit")
+    assert origin.data_digest == breast_cancer().digest
+    assert origin.configuration["hidden"] == [3] or origin.configuration["hidden"] == (3,)
+    assert {"python", "epaas", "torch", "numpy", "scikit-learn"} <= set(origin.versions)
+
+
+def test_the_same_training_gives_the_same_weights_file(fitted: Fitted, folder: Path, tmp_path: Path) -> None:
+    again = fit_breast_cancer(
+        tmp_path, CONFIGURATION, seed=4, evaluation_splits=0, command="x", progress=lambda *_: None
+    )
+    assert again.report["random_splits"] is None
+    for name in ("weights.safetensors", "schema.json"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "schema.json", "report.json"])
+def test_no_byte_of_a_file_changes_unnoticed(fitted: Fitted, folder: Path, tmp_path: Path, name: str) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    read_bundle(tmp_path)
+    data = (folder / name).read_bytes()
+    for position in {*range(0, len(data), max(1, len(data) // 60)), len(data) - 1}:
+        (tmp_path / name).write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        with pytest.raises(InvalidBundle) as caught:
+            read_bundle(tmp_path)
+        assert caught.value.field == f"files.{name}"
+
+
+def test_no_byte_of_the_manifest_changes_without_its_digest(fitted: Fitted, folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    data = (folder / "manifest.json").read_bytes()
+    refused = 0
+    for position in range(0, len(data), 3):
+        (tmp_path / "manifest.json").write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        try:
+            assert read_bundle(tmp_path).digest != fitted.manifest.digest
+        except InvalidBundle:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_network_that_the_profile_cannot_evaluate_is_not_written(tmp_path: Path) -> None:
+    schema: InputSchema = shipped_schemas()[CANCER_SCHEMA]
+    network = Network((DenseLayer(np.zeros((1, 90), dtype=np.int64), np.array([600])),))
+    origin = provenance(command="", seed=0, data="", data_digest="0" * 64, split="", configuration={})
+    with pytest.raises(InvalidBundle) as caught:
+        write_bundle(tmp_path / "x", name="x", title="x", network=network, schema=schema, report={}, provenance=origin)
+    assert caught.value.field == "layers[0].thresholds[0]"
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,77 @@
+"""The numbers of the report, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from epaas_models.report import accuracy, classification_report, spread
+from epaas_shared.network import DenseLayer, Network
+
+COPY = Network((DenseLayer(np.array([[1]]), np.array([1])),))
+"""Answers with its one bit."""
+Z = 1.959963984540054
+
+
+def wilson(right: int, rows: int) -> tuple[float, float]:
+    """Centre plus and minus half width, as in Wilson (1927)."""
+    share = right / rows
+    centre = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
+    half = Z / (1 + Z**2 / rows) * math.sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2))
+    return centre - half, centre + half
+
+
+def report(predicted: list[int], truth: list[int], training: list[int]) -> dict[str, object]:
+    bits = np.array(predicted, dtype=np.uint8)[:, None]
+    return classification_report(COPY, bits, np.array(truth), np.array(training), ("malignant", "benign"))
+
+
+def test_a_small_report_is_as_worked_out_by_hand() -> None:
+    made = report(predicted=[0, 0, 1, 1, 1, 1, 0, 1, 1, 1], truth=[0, 0, 0, 1, 1, 1, 1, 1, 1, 1], training=[0, 1, 1])
+    assert made["rows"] == 10
+    assert made["accuracy"] == 0.8
+    # (0.8 + 3.8415/20) / 1.38415 = 0.71674, half width 1.96/1.38415 * sqrt(0.016 + 0.0096037) = 0.22657
+    assert made["accuracy_interval_95"] == pytest.approx([0.49016, 0.94332], abs=1e-4)
+    assert made["majority_baseline"] == {"label": "benign", "accuracy": 0.7}
+    assert made["per_class"] == {
+        "malignant": {"rows": 3, "recall": pytest.approx(2 / 3)},
+        "benign": {"rows": 7, "recall": pytest.approx(6 / 7)},
+    }
+    assert made["confusion"] == {"rows_are": "truth", "columns_are": "prediction", "counts": [[2, 1], [1, 6]]}
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80))
+def test_the_interval_is_that_of_wilson(pairs: list[tuple[int, int]]) -> None:
+    predicted, truth = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    right = sum(p == t for p, t in pairs)
+    interval = report(predicted, truth, [0])["accuracy_interval_95"]
+    assert interval == pytest.approx(wilson(right, len(pairs)), abs=1e-9)
+
+
+def test_the_majority_is_that_of_the_training_rows_and_judged_on_the_test_rows() -> None:
+    made = report(predicted=[1, 1, 1, 0], truth=[1, 1, 1, 0], training=[0, 0, 0, 1])
+    assert made["majority_baseline"] == {"label": "malignant", "accuracy": 0.25}
+
+
+def test_a_class_without_rows_has_no_recall() -> None:
+    made = report(predicted=[1, 1], truth=[1, 1], training=[1])
+    assert made["per_class"] == {"malignant": {"rows": 0, "recall": None}, "benign": {"rows": 2, "recall": 1.0}}
+
+
+def test_accuracy_is_the_share_of_right_answers() -> None:
+    assert accuracy(COPY, np.array([[0], [1], [1], [1]], dtype=np.uint8), np.array([0, 1, 0, 1])) == 0.75
+
+
+def test_the_spread_is_that_of_the_splits() -> None:
+    assert spread([0.9, 0.95, 1.0]) == {
+        "splits": 3,
+        "mean": pytest.approx(0.95),
+        "standard_deviation": pytest.approx(0.05),
+        "minimum": 0.9,
+        "maximum": 1.0,
+    }
+    assert spread([0.9])["standard_deviation"] is None
