@@ -83,11 +83,10 @@ def fit_breast_cancer(
             "The answer is a label without a confidence.",
         ],
     }
-    shape = "-".join(str(width) for width in (schema.bits, *configuration.hidden, 1))
     manifest = write_bundle(
         output,
         name=dataset.name,
-        title=f"Breast tumour, malignant or benign ({configuration.weights} network {shape})",
+        title="Breast tumour, malignant or benign",
         network=network,
         schema=schema,
         report=report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -19,15 +20,19 @@ RECORDS = random_records(TOY_SCHEMA, 2, seed=32)
 
 
 @pytest.fixture
-def busy(make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path) -> tuple[Server, str]:
-    """A server that has finished the first layer of a prediction, and the prediction's id."""
+def idle(make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path) -> Server:
+    """A server with the keys and the network."""
     server = make_server(lease_seconds="3", heartbeat_seconds="0.2")
     write_bundle(tmp_path / "bundle", NETWORK, TOY_SCHEMA)
     assert server.publish(tmp_path / "bundle").returncode == 0
     upload_keys(server, keys)
-    frame = keys.secret.encrypt_records(TOY_SCHEMA.encode(RECORDS), TOY_SCHEMA)
-    with server.http() as http:
-        job = http.post("/v1/predictions", params={"model": "toy"}, content=frame).json()["id"]
+    return server
+
+
+@pytest.fixture
+def busy(idle: Server, keys: ClientKeys) -> tuple[Server, str]:
+    """A server that has finished the first layer of a prediction, and the prediction's id."""
+    server, job = idle, submit(idle, keys)
     wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))
     return server, job
 
@@ -91,6 +96,46 @@ def test_cancelling_frees_the_worker_for_the_next_job(busy: tuple[Server, str], 
         following = http.post("/v1/predictions", params={"model": "toy"}, content=frame).json()["id"]
         wait_until(lambda: http.get(f"/v1/predictions/{following}").json()["state"] == "succeeded")
         assert http.get(f"/v1/predictions/{job}").json()["state"] == "cancelled"
+
+
+def test_a_job_waits_while_the_disk_is_full_and_then_finishes(idle: Server, keys: ClientKeys) -> None:
+    """The evaluation child may not write files as large as a layer, until it may."""
+    server = idle
+    (worker,) = workers(server)
+    (child,) = evaluation_children(worker)
+    unlimited = resource.prlimit(child, resource.RLIMIT_FSIZE)
+    resource.prlimit(child, resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
+    job = submit(server, keys)
+    wait_until(lambda: server.events("the disk is full; the job waits"))
+    with server.http() as http:
+        assert http.get(f"/v1/predictions/{job}").json()["state"] == "queued"
+    resource.prlimit(child, resource.RLIMIT_FSIZE, unlimited)
+    assert check_finished(server, job, keys)["attempts"] == 1
+
+
+def test_a_prediction_whose_keys_are_erased_fails_and_says_so(idle: Server, keys: ClientKeys) -> None:
+    server = idle
+    server.stop()
+    server.options["workers"] = "0"
+    server.start()
+    job = submit(server, keys)
+    with server.http() as http:
+        assert http.delete(f"/v1/evaluation-keys/{keys.digest}").status_code == 204
+    server.stop()
+    server.options["workers"] = "1"
+    server.start()
+    with server.http() as http:
+        wait_until(lambda: http.get(f"/v1/predictions/{job}").json()["state"] == "failed")
+        assert http.get(f"/v1/predictions/{job}").json()["problem"]["code"] == "evaluation-keys-not-found"
+        assert http.get(f"/v1/predictions/{job}/result").json()["code"] == "prediction-failed"
+    assert not list(server.data_dir.glob(f"blobs/jobs/{job}"))
+
+
+def submit(server: Server, keys: ClientKeys) -> str:
+    """Ask for the prediction of ``RECORDS``; the id."""
+    frame = keys.secret.encrypt_records(TOY_SCHEMA.encode(RECORDS), TOY_SCHEMA)
+    with server.http() as http:
+        return str(http.post("/v1/predictions", params={"model": "toy"}, content=frame).json()["id"])
 
 
 def check_finished(server: Server, job: str, keys: ClientKeys) -> dict[str, object]:

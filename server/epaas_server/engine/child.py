@@ -30,7 +30,14 @@ from epaas_server.engine.rerandomise import rerandomise
 from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Message, Ready, Refused, Task
 from epaas_server.evaluation_keys import blob_name, check_start
 from epaas_shared.digest import digest_bytes
-from epaas_shared.errors import DigestMismatch, EpaasError, InvalidCiphertext
+from epaas_shared.errors import (
+    DigestMismatch,
+    EpaasError,
+    EvaluationKeysNotFound,
+    InvalidCiphertext,
+    InvalidEvaluationKeys,
+    PredictionFailed,
+)
 from epaas_shared.frame import (
     SEEDED_BYTES,
     EvaluationKeysHeader,
@@ -96,7 +103,16 @@ class Evaluator:
             else:
                 self._evaluate(task)
         except EpaasError as error:
-            self._tell(Refused(error.code, error.detail, error.field, error.hint))
+            self._refuse(error)
+        except (RuntimeError, MemoryError) as error:  # what the runtime raises; anything worse ends this process
+            words = str(error)[:200] or type(error).__name__
+            if isinstance(task, CheckKeys):
+                self._refuse(InvalidEvaluationKeys(f"the trial run with these keys failed: {words}", field="keyset"))
+            else:
+                self._refuse(PredictionFailed(f"the evaluation failed: {words}"))
+
+    def _refuse(self, error: EpaasError) -> None:
+        self._tell(Refused(error.code, error.detail, error.field, error.hint))
 
     def _check_keys(self, task: CheckKeys) -> None:
         """Run every circuit once on random ciphertexts. It also unpacks the keys, so that the first record finds them
@@ -152,6 +168,8 @@ class Evaluator:
         self._tell(Finished(result_blob, time.perf_counter() - begin))
 
     def _load_keys(self, digest: str) -> tuple[ClientKeys, int]:
+        if not self._blobs.has(blob_name(digest)):
+            raise EvaluationKeysNotFound("the evaluation keys were erased", field="evaluation_keys")
         data = self._blobs.read(blob_name(digest))
         if digest_bytes(data) != digest:
             raise DigestMismatch("the stored evaluation keys were damaged", field="evaluation_keys")

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -24,12 +25,13 @@ from epaas_server.evaluation_keys import KeyStore
 from epaas_server.jobs.store import Claim, JobKind, JobStore, LeaseLost
 from epaas_server.registry import Registry
 from epaas_server.settings import Settings
-from epaas_shared.errors import EpaasError, InvalidEvaluationKeys, PredictionFailed, error_class
+from epaas_shared.errors import EpaasError, InvalidEvaluationKeys, PredictionFailed, StorageFull, error_class
 from epaas_shared.profile import default_profile
 
 _log = structlog.get_logger()
 _START_SECONDS = 60.0
 _START_PAUSE_SECONDS = 1.0
+_FULL_PAUSE_SECONDS = 5.0
 
 
 class Worker:
@@ -101,6 +103,10 @@ class Worker:
             log.warning("the evaluation child died", reason=str(death))
             self._drop_child()
             self._after_death(claim)
+        except StorageFull as full:
+            log.error("the disk is full; the job waits", detail=full.detail)
+            self._give_back(claim, counts_as_attempt=False)
+            self.stop.wait(_FULL_PAUSE_SECONDS)
         except EpaasError as error:
             log.info("job failed", code=error.code, detail=error.detail)
             self._settle(claim, error)
@@ -180,10 +186,11 @@ class Worker:
         if claim.kind is JobKind.CHECK_KEYS and claim.attempts >= 2:
             self._settle(claim, InvalidEvaluationKeys("the trial run with these keys crashed", field="keyset"))
             return
-        try:
-            self._store.release(claim, counts_as_attempt=True)
-        except LeaseLost:
-            return
+        self._give_back(claim, counts_as_attempt=True)
+
+    def _give_back(self, claim: Claim, *, counts_as_attempt: bool) -> None:
+        with suppress(LeaseLost):
+            self._store.release(claim, counts_as_attempt=counts_as_attempt)
 
     def _drop_child(self) -> None:
         if self._child is not None:
