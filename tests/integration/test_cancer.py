@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from epaas_client import Client
 from epaas_models.bnn import BnnConfiguration
@@ -17,8 +16,6 @@ from epaas_models.fit import CANCER_SCHEMA, PUBLISHED_SPLIT, fit_breast_cancer
 from epaas_shared.network import labels
 from epaas_shared.schema import shipped_schemas
 from tests.conftest import ClientKeys, Server
-
-pytestmark = pytest.mark.slow
 
 
 def fit(folder: Path, configuration: BnnConfiguration) -> None:

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from epaas_shared.network import labels
 from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, random_records
 
@@ -18,7 +16,6 @@ ROOT = Path(__file__).parents[2]
 RECORDS = random_records(TOY_SCHEMA, 2, seed=51)
 
 
-@pytest.mark.slow
 def test_the_light_client_has_no_torch_and_predicts(server: Server, tmp_path: Path) -> None:
     environment = {**os.environ, "EPAAS_URL": server.url, "EPAAS_KEYSTORE": str(tmp_path / "keys")}
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
