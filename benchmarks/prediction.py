@@ -71,7 +71,8 @@ def measure_service(folder: Path, secret_keys: SecretKeys, frame: bytes) -> dict
     server = subprocess.Popen([*command, "serve", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
-        url = next(json.loads(line)["url"] for line in server.stderr if '"listening"' in line)
+        listening = next(json.loads(line) for line in server.stderr if '"listening"' in line)
+        url, (worker,) = listening["url"], listening["workers"]
         dataset = breast_cancer()
         rows = split(dataset, 0).test[:PREDICTIONS]
         with Client(url) as client:
@@ -80,7 +81,7 @@ def measure_service(folder: Path, secret_keys: SecretKeys, frame: bytes) -> dict
             upload = time.perf_counter() - begin
             client.wait_for_keys(secret_keys.evaluation_keys)
             model = client.model("breast-cancer")
-            waited, evaluated, sizes = [], [], {}
+            waited, evaluated, sizes, memory = [], [], {}, 0
             for row in rows:
                 record = client.encrypt(model, dataset.record(int(row)), secret_keys)
                 begin = time.perf_counter()
@@ -89,6 +90,7 @@ def measure_service(folder: Path, secret_keys: SecretKeys, frame: bytes) -> dict
                 result = job.fetch()
                 waited.append(time.perf_counter() - begin)
                 evaluated.append(job.prediction.evaluation_seconds or 0.0)
+                memory = peak_megabytes(worker)
                 sizes = {"evaluation_keys": len(frame), "record": len(record), "result": len(result)}
     finally:
         server.terminate()
@@ -99,6 +101,7 @@ def measure_service(folder: Path, secret_keys: SecretKeys, frame: bytes) -> dict
         "evaluate_seconds": spread(evaluated),
         "send_to_result_seconds": spread(waited),
         "bytes": sizes,
+        "evaluation_child_megabytes": memory,
     }
 
 
@@ -138,6 +141,16 @@ def measure_engine(bundle: Bundle, secret_keys: SecretKeys, frame: bytes) -> dic
         "seconds_a_neuron_in_large_batches": round(neuron_seconds, 4),
         "calls_seconds": {str(batch): round(seconds, 4) for batch, seconds in calls.items()},
     }
+
+
+def peak_megabytes(worker: int) -> int:
+    """Most memory that the evaluation child of a worker has held."""
+    children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    peaks = []
+    for child in children:
+        lines = Path(f"/proc/{child}/status").read_text().splitlines()
+        peaks += [int(line.split()[1]) // 1000 for line in lines if line.startswith("VmHWM")]
+    return max(peaks)
 
 
 def median_seconds(work: Callable[[], object]) -> float:

@@ -8,7 +8,6 @@ deployment built is loaded.
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import shutil
 import subprocess
@@ -58,7 +57,7 @@ def _build(folder: Path, profile: Profile) -> None:
     temporary.mkdir()
     try:
         command = [sys.executable, "-m", "epaas_server.circuits.build", profile.name, str(temporary)]
-        run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})  # noqa: S603
+        run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
             raise Unavailable(
