@@ -96,6 +96,16 @@ def test_cancelling_frees_the_worker_for_the_next_job(busy: tuple[Server, str], 
         following = http.post("/v1/predictions", params={"model": "toy"}, content=frame).json()["id"]
         wait_until(lambda: http.get(f"/v1/predictions/{following}").json()["state"] == "succeeded")
         assert http.get(f"/v1/predictions/{job}").json()["state"] == "cancelled"
+        assert not list(server.data_dir.glob(f"blobs/jobs/{job}")), "nothing of the record is kept"
+
+
+def test_erasing_a_running_prediction_leaves_nothing(busy: tuple[Server, str]) -> None:
+    server, job = busy
+    with server.http() as http:
+        assert http.delete(f"/v1/predictions/{job}").status_code == 204
+        assert http.get(f"/v1/predictions/{job}").status_code == 404
+    wait_until(lambda: server.events("job is no longer ours"))
+    wait_until(lambda: not list(server.data_dir.glob("blobs/jobs/*")))
 
 
 def test_a_job_waits_while_the_disk_is_full_and_then_finishes(idle: Server, keys: ClientKeys) -> None:

@@ -205,7 +205,10 @@ def get_prediction_result(prediction_id: PredictionId, services: ServicesDepende
 @router.post("/{prediction_id}/cancel", responses=problem_responses(PredictionNotFound))
 def cancel_prediction(prediction_id: PredictionId, services: ServicesDependency) -> Prediction:
     """Stop a prediction that has not finished; one that has stays as it is."""
-    return services.jobs.cancel(prediction_id)
+    prediction = services.jobs.cancel(prediction_id)
+    if prediction.state is PredictionState.CANCELLED:
+        services.blobs.keep_only(f"jobs/{prediction_id}", None)
+    return prediction
 
 
 @router.delete("/{prediction_id}", status_code=204, responses=problem_responses(PredictionNotFound))

@@ -200,6 +200,12 @@ class JobStore:
             )
         return self.get(job_id)
 
+    def is_wanted(self, claim: Claim) -> bool:
+        """Whether anybody still waits for the job, be it with another worker: it is neither cancelled nor erased."""
+        with reading(self._database) as connection:
+            state = connection.execute(select(jobs.c.state).where(jobs.c.id == claim.id)).scalar()
+        return state not in (None, PredictionState.CANCELLED.value)
+
     def erase(self, job_id: str) -> None:
         """Forget a prediction, whatever its state; a worker that is at it notices at its next heartbeat."""
         with self._database.begin() as connection:

@@ -99,6 +99,8 @@ class Worker:
         except LeaseLost:
             log.info("job is no longer ours")
             self._drop_child()
+            if not self._store.is_wanted(claim):  # the child may have written after the blobs were removed
+                self._blobs.keep_only(f"jobs/{claim.id}", None)
         except ChildDied as death:
             log.warning("the evaluation child died", reason=str(death))
             self._drop_child()
