@@ -84,9 +84,9 @@ class KeyStore:
         try:
             with self.database.begin() as connection:
                 connection.execute(insert(evaluation_keys).values(**row))
+                self.jobs.submit_key_check(digest, connection)
         except IntegrityError:
             return self.get(digest), False
-        self.jobs.submit_key_check(digest)
         return self.get(digest), True
 
     def settle(self, digest: str, error: EpaasError | None) -> None:

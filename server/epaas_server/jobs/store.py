@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine, Float, Row, and_, case, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, Engine, Float, Row, and_, case, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -96,18 +96,17 @@ class JobStore:
             return self.get(row.id), False
         return self.get(new.id), True
 
-    def submit_key_check(self, digest: str) -> None:
-        """Queue the trial run of newly uploaded evaluation keys."""
-        with self._database.begin() as connection:
-            connection.execute(
-                insert(jobs).values(
-                    id=new_job_id(),
-                    kind=JobKind.CHECK_KEYS.value,
-                    state=_QUEUED,
-                    created_at=datetime.now(UTC),
-                    evaluation_keys=digest,
-                )
+    def submit_key_check(self, digest: str, connection: Connection) -> None:
+        """Queue the trial run of newly uploaded evaluation keys, in the transaction that makes them known."""
+        connection.execute(
+            insert(jobs).values(
+                id=new_job_id(),
+                kind=JobKind.CHECK_KEYS.value,
+                state=_QUEUED,
+                created_at=datetime.now(UTC),
+                evaluation_keys=digest,
             )
+        )
 
     def get(self, job_id: str) -> Prediction:
         """Raises :class:`PredictionNotFound`."""

@@ -125,9 +125,10 @@ def test_an_abandoned_job_keeps_its_place(store: JobStore) -> None:
     assert claimed(store).id == "old"
 
 
-def test_key_checks_come_before_older_predictions(store: JobStore) -> None:
+def test_key_checks_come_before_older_predictions(database: Engine, store: JobStore) -> None:
     submit(store, "one", "two")
-    store.submit_key_check("d" * 64)
+    with database.begin() as connection:
+        store.submit_key_check("d" * 64, connection)
     first = claimed(store)
     assert (first.kind, first.evaluation_keys, first.model_digest) == (JobKind.CHECK_KEYS, "d" * 64, None)
     assert claimed(store).id == "one"
@@ -389,8 +390,9 @@ def test_the_same_request_at_once_makes_one_prediction(store: JobStore) -> None:
     assert store.queue_depth() == {"queued": 1}
 
 
-def test_key_checks_are_no_predictions(store: JobStore) -> None:
-    store.submit_key_check("d" * 64)
+def test_key_checks_are_no_predictions(database: Engine, store: JobStore) -> None:
+    with database.begin() as connection:
+        store.submit_key_check("d" * 64, connection)
     check = claimed(store)
     with pytest.raises(PredictionNotFound):
         store.get(check.id)
