@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from epaas_shared import __version__
-from epaas_shared.errors import EpaasError, InvalidRequest
+from epaas_shared.command import run_command
+from epaas_shared.errors import InvalidRequest
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train models, write bundles."
@@ -22,14 +23,8 @@ TASKS = ("breast-cancer",)
 
 
 def main() -> None:
-    """Run the command; an :class:`EpaasError` becomes a message and its exit code."""
-    try:
-        app()
-    except EpaasError as error:
-        sys.stderr.write(f"epaas-train: error: {error}\n")
-        if error.hint:
-            sys.stderr.write(f"epaas-train: hint: {error.hint}\n")
-        sys.exit(error.exit_code)
+    """Run the command; errors become lines on stderr and exit codes."""
+    run_command("epaas-train", app)
 
 
 @app.command()

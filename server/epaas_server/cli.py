@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from epaas_shared import __version__
-from epaas_shared.errors import EpaasError
+from epaas_shared.command import run_command
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Serve encrypted predictions."
@@ -23,14 +23,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def main() -> None:
-    """Run the command; an :class:`EpaasError` becomes a message and its exit code."""
-    try:
-        app()
-    except EpaasError as error:
-        sys.stderr.write(f"epaas-server: error: {error}\n")
-        if error.hint:
-            sys.stderr.write(f"epaas-server: hint: {error.hint}\n")
-        sys.exit(error.exit_code)
+    """Run the command; errors become lines on stderr and exit codes."""
+    run_command("epaas-server", app)
 
 
 @app.command()

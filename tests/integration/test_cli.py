@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from epaas_shared.network import labels
-from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, random_records
+from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, random_records, write_bundle
 
 RECORDS = random_records(TOY_SCHEMA, 3, seed=61)
 PLAIN = [TOY_SCHEMA.classes[index] for index in labels(TOY_NETWORK.evaluate(TOY_SCHEMA.encode(RECORDS)))]
@@ -152,6 +152,22 @@ def test_publishing_a_wrong_bundle_names_the_field(user: User, tmp_path: Path) -
     run = user.run("publish", str(tmp_path), "--data-dir", str(tmp_path / "data"), program="epaas-server")
     assert run.returncode == 2
     assert "epaas-server: error: manifest.json: " in run.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["epaas-server", "publish", "BUNDLE", "--data-dir", "FILE"], ["epaas-train", "fit", "breast-cancer"]]
+)
+def test_a_folder_that_cannot_be_written_is_no_traceback(user: User, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    write_bundle(tmp_path / "bundle", TOY_NETWORK, TOY_SCHEMA)
+    places = {"BUNDLE": str(tmp_path / "bundle"), "FILE": str(tmp_path / "file" / "data")}
+    program, *arguments = [places.get(word, word) for word in command]
+    if program == "epaas-train":
+        arguments += ["--splits", "0", "--output", places["FILE"]]
+    run = user.run(*arguments, program=program)
+    assert run.returncode == 3
+    assert f"{program}: error: {tmp_path / 'file'}" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_training_an_unknown_task_names_it(user: User) -> None:
