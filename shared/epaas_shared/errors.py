@@ -195,7 +195,7 @@ class DecryptionFailed(EpaasError):
     code = "decryption-failed"
     title = "The result does not decrypt to a prediction"
     exit_code = 6
-    default_hint = "the result was damaged, or made with other keys than these; ask for the prediction again"
+    default_hint = "the result was damaged, or made with other keys; ask again only a server that you trust"
 
 
 class ConfigurationError(EpaasError):
