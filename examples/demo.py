@@ -35,6 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="epaas-demo-") as folder:
         result = run(Path(folder))
     print(json.dumps(result))
+    sys.exit(0 if result["agrees_with_plain"] else 1)
 
 
 def run(folder: Path) -> dict[str, Any]:

@@ -29,9 +29,7 @@ Weights = Literal["binary", "ternary"]
 
 @dataclass(frozen=True)
 class BnnConfiguration:
-    """``hidden`` are the widths between the input and the one output neuron; none is the thesis's 90 -> 1 for
-    Cancer.
-    """
+    """``hidden``: widths between the input and the one output neuron; none is the thesis's 90 -> 1 for Cancer."""
 
     hidden: tuple[int, ...] = ()
     weights: Weights = "ternary"
@@ -63,8 +61,9 @@ class _Step(torch.autograd.Function):
 def train(
     bits: Bits, labels: NDArray[np.int64], configuration: BnnConfiguration, seed: int, progress: Callable[[int], None]
 ) -> Network:
-    """The integer network learnt from ``bits`` (rows, inputs) and ``labels`` (rows,) in {0, 1}; full batch,
-    deterministic.
+    """The integer network learnt from ``bits`` (rows, inputs) and ``labels`` (rows,) in {0, 1}.
+
+    Full batch, deterministic given ``seed``.
 
     ``progress`` is called with each step's number.
     """

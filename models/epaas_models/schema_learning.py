@@ -12,8 +12,7 @@ _PLAUSIBLE_FACTOR = 2.0
 
 
 def equal_width_schema(dataset: Dataset, split: Split, *, bins: int, title: str, version: int = 1) -> InputSchema:
-    """``bins`` bins of equal width a feature between the least and the greatest value of the training rows (thesis
-    B.1).
+    """``bins`` bins of equal width between a feature's least and greatest value in training (thesis B.1).
 
     Values beyond those fall in the outer bins. All measurements are taken to be non-negative.
     """

@@ -88,9 +88,7 @@ class BlobWriter:
         self.bytes += len(data)
 
     def commit(self, name: str, digest: str | None = None) -> None:
-        """Make the blob appear. Raises :class:`DigestMismatch` unless what was written has ``digest``, if one is
-        given.
-        """
+        """Make the blob appear. Raises :class:`DigestMismatch` where ``digest`` is not that of what was written."""
         actual = self._hash.hexdigest()
         if digest not in (None, actual):
             raise DigestMismatch(f"the {self.bytes} bytes received have the digest {actual}", field="digest")

@@ -92,7 +92,7 @@ def models(data_dir: DataDir = None, as_json: Json = False) -> None:
 
 @circuits.command()
 def build(as_json: Json = False) -> None:
-    """Compile the circuit library where this machine does not have it yet (about ten seconds, once).
+    """Compile the circuit library where this machine does not have it yet (some seconds, once).
 
     Example: epaas-server circuits build
     """

@@ -1,5 +1,6 @@
-"""Uploaded evaluation keys: their rows and their files. Never parses the keys themselves; a child does
-(docs/adr/0003).
+"""Uploaded evaluation keys: their rows and their files.
+
+Never parses the keys themselves; a child does (docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -65,9 +66,7 @@ class KeyStore:
     def add(
         self, digest: str, writer: BlobWriter, start: FrameStart[EvaluationKeysHeader]
     ) -> tuple[EvaluationKeys, bool]:
-        """Keep what ``writer`` has received as the keys ``digest``, and queue their trial run. False if they were
-        known.
-        """
+        """Keep what ``writer`` received as the keys ``digest``, and queue their trial run; False if they were known."""
         if writer.bytes != start.total_bytes:
             raise InvalidEvaluationKeys(
                 f"the file is truncated or too long: {writer.bytes} bytes where {start.total_bytes} are due",

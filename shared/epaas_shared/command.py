@@ -16,8 +16,7 @@ DEBUG_VARIABLE = "EPAAS_DEBUG"
 
 
 def run_command(program: str, command: Callable[[], None]) -> None:
-    """Run ``command``; exit with the code of the error that it raises, after a line of what happened and one of what
-    to do.
+    """Run ``command``; on an error, say what happened and what to do, and exit with its code.
 
     What the system refuses (a file, a folder) is a matter of configuration; anything else that is no
     :class:`EpaasError` is a bug, whose traceback is shown where ``EPAAS_DEBUG`` is set.

@@ -123,8 +123,9 @@ class InputSchema(BaseModel):
         return [slice(int(end) - feature.bits, int(end)) for end, feature in zip(ends, self.features, strict=True)]
 
     def numbers(self, record: Mapping[str, Any]) -> list[float]:
-        """The checked values of a record in the order of the features. Raises :class:`InvalidRecord` naming the
-        column.
+        """The checked values of a record, in the order of the features.
+
+        Raises :class:`InvalidRecord` naming the column.
         """
         names = [feature.name for feature in self.features]
         for name in names:
@@ -140,8 +141,9 @@ class InputSchema(BaseModel):
         return [feature.number(record[feature.name]) for feature in self.features]
 
     def encode(self, records: Sequence[Mapping[str, Any]]) -> Bits:
-        """Bits of the records, shape (records, bits). Raises :class:`InvalidRecord` naming the column and the
-        record.
+        """Bits of the records, shape (records, bits).
+
+        Raises :class:`InvalidRecord` naming the column and the record.
         """
         rows = []
         for index, record in enumerate(records):

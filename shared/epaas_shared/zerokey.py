@@ -1,5 +1,4 @@
-"""The zero key: a compact public key with which the server makes fresh encryptions of zero under the client's secret
-key.
+"""The zero key: a compact public key for encryptions of zero under the client's secret key.
 
 It is one RLWE sample (a, b = a*s + e) over Z[X]/(X^N + 1) modulo 2**64, N the LWE dimension, s the bits of the
 client's LWE secret key read as a polynomial, a expanded from a seed. Adding an encryption of zero made from it to a
@@ -77,8 +76,7 @@ def uniform_bits(count: int) -> Torus:
 
 
 def gaussian(count: int, std: float) -> Torus:
-    """``count`` rounded samples of a centred normal distribution of standard deviation ``std`` (in torus units, <
-    2**59).
+    """``count`` rounded samples of a centred normal distribution of deviation ``std`` (torus units, < 2**59).
 
     Box-Muller on 53-bit uniform numbers; the first is never 0, so the logarithm is finite.
     """

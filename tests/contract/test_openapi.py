@@ -1,6 +1,4 @@
-"""The HTTP interface keeps to its own OpenAPI document, whatever it is asked; and the document does not change
-unnoticed.
-"""
+"""The HTTP interface keeps to its OpenAPI document, and the document does not change unnoticed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The noise of bits and sums is what the circuits were compiled for (docs/adr/0005), and sums at the budget decide
-right.
+"""The noise is what the circuits were compiled for (docs/adr/0005), and sums at the budget decide right.
 
 Phases are computed with the secret bits, which only a test may do.
 """

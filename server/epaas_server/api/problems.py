@@ -19,9 +19,7 @@ _log = structlog.get_logger()
 
 
 def problem_responses(*errors: type[EpaasError]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses=`` of a route that may raise ``errors``, for the OpenAPI document. Any route may answer 422 and
-    503.
-    """
+    """The ``responses=`` of a route that may raise ``errors``; any route may answer 422 and 503."""
     statuses: dict[int, list[str]] = {}
     everywhere: tuple[type[EpaasError], ...] = (InvalidRequest, Unavailable)
     for error in (*errors, *everywhere):

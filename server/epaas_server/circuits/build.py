@@ -64,6 +64,7 @@ def compile_module(
         compress_input_ciphertexts=True,
         loop_parallelize=True,
         range_restriction=_restriction(glwe),
+        dump_artifacts_on_unexpected_failures=False,  # else a failure leaves a folder where the command was run
         **options,
     )
 

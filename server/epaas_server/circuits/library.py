@@ -36,7 +36,7 @@ def is_built(cache_dir: Path, profile: Profile) -> bool:
 
 
 def ensure_library(cache_dir: Path, profile: Profile) -> Path:
-    """The folder of the library, built first (about ten seconds) where this machine does not have it.
+    """The folder of the library, built first (some seconds) where this machine does not have it.
 
     Of several processes that ask at once, one builds and the others wait. Raises :class:`Unavailable` with the
     compiler's words where the build fails.

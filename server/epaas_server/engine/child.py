@@ -1,5 +1,4 @@
-"""The evaluation child: a process that loads the circuits and evaluation keys, does one task at a time, and may be
-killed.
+"""The evaluation child: a process that holds circuits and keysets, does a task at a time, and may be killed.
 
 It reads blobs and bundles and writes blobs; it knows no database and no network. A crash in native code ends this
 process and nothing else.
@@ -115,9 +114,7 @@ class Evaluator:
         self._tell(Refused(error.code, error.detail, error.field, error.hint))
 
     def _check_keys(self, task: CheckKeys) -> None:
-        """Run every circuit once on random ciphertexts. It also unpacks the keys, so that the first record finds them
-        warm.
-        """
+        """Run every circuit once on random ciphertexts, which also unpacks the keys for the first record."""
         begin = time.perf_counter()
         self._keys.discard(task.evaluation_keys)
         keys = self._keys.get(task.evaluation_keys)
@@ -181,9 +178,7 @@ class Evaluator:
 
 
 def unpacked_keys_bytes(profile: Profile) -> int:
-    """Bytes of a keyset once the runtime has expanded its seeds: 64-bit words of every bootstrap and key-switching
-    key.
-    """
+    """Bytes of a keyset's bootstrap and key-switching keys once the runtime has expanded their seeds."""
     words = 0
     for key in profile.keyset["lweBootstrapKeys"]:
         shape = key["params"]

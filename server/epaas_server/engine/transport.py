@@ -1,5 +1,6 @@
-"""Ciphertext tensors in the runtime's wire form, and back. Owns the Cap'n Proto schema; knows no circuits and no
-keys.
+"""Ciphertext tensors in the runtime's wire form, and back.
+
+Owns the Cap'n Proto schema; knows no circuits and no keys.
 """
 
 from __future__ import annotations

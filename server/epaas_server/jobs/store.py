@@ -54,9 +54,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class NewPrediction:
-    """What a client asked for. ``request_digest`` identifies it, so that a repeated request can be told from
-    another.
-    """
+    """What a client asked for; ``request_digest`` tells a repeated request from another."""
 
     id: str
     model_name: str
