@@ -22,7 +22,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
 @pytest.fixture(scope="module")
 def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that evaluates nothing, with a model to be asked about."""
-    quiet = Server(tmp_path_factory.mktemp("contract"), {"workers": "0"}).start()
+    folder = tmp_path_factory.mktemp("contract")
+    # a server without workers needs no circuits: it must be ready on a machine that has never built them
+    quiet = Server(folder, {"workers": "0", "cache_dir": str(folder / "cache")}).start()
     bundle = tmp_path_factory.mktemp("contract-bundle")
     write_bundle(bundle, TOY_NETWORK, TOY_SCHEMA)
     assert quiet.publish(bundle).returncode == 0

@@ -24,8 +24,8 @@ def health() -> Health:
 
 @router.get("/readyz", responses={503: {"model": Health}})
 def readiness(response: Response, services: ServicesDependency) -> Health:
-    """The database answers, the blob folder can be written, the circuits are built."""
-    checks = {"database": "ok", "blobs": "ok", "circuits": "ok"}
+    """The database answers, the blob folder can be written and, where this server evaluates, the circuits are built."""
+    checks = {"database": "ok", "blobs": "ok"}
     try:
         with reading(services.database) as connection:
             connection.execute(text("SELECT 1"))
@@ -36,8 +36,9 @@ def readiness(response: Response, services: ServicesDependency) -> Health:
             pass
     except OSError as error:
         checks["blobs"] = error.strerror or "not writable"
-    if not is_built(services.settings.cache_dir, default_profile()):
-        checks["circuits"] = "not built yet"
+    if services.settings.workers:
+        built = is_built(services.settings.cache_dir, default_profile())
+        checks["circuits"] = "ok" if built else "not built yet"
     ready = all(state == "ok" for state in checks.values())
     response.status_code = 200 if ready else 503
     return Health(status="ok" if ready else "unavailable", checks=checks)
