@@ -23,7 +23,6 @@ from typing import Any
 from epaas_models.datasets import Dataset, Split, breast_cancer, split
 from epaas_models.fit import CANCER_SCHEMA, PUBLISHED_SPLIT
 from epaas_server.bundles import read_bundle
-from epaas_shared.network import labels
 from epaas_shared.profile import default_profile
 from epaas_shared.schema import shipped_schemas
 
@@ -143,7 +142,7 @@ def plain_label(bundle: Path, dataset: Dataset, rows: Split) -> str:
     """The label by the plain integer reference."""
     schema = shipped_schemas()[CANCER_SCHEMA]
     bits = schema.encode([dataset.record(int(rows.test[0]))])
-    return schema.classes[labels(read_bundle(bundle).network.evaluate(bits))[0]]
+    return schema.classes[read_bundle(bundle).network.predict(bits)[0]]
 
 
 def epaas(*arguments: str) -> dict[str, Any]:

@@ -27,12 +27,13 @@ from epaas_shared.bundle import (
     SCHEMA_FILE,
     WEIGHTS_FILE,
     BundleManifest,
-    DenseSpec,
     Provenance,
     network_to_tensors,
+    specs_of,
 )
 from epaas_shared.digest import canonical_json, digest_bytes
-from epaas_shared.network import DenseLayer, Network
+from epaas_shared.layers import DenseLayer
+from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from epaas_shared.schema import Feature, InputSchema
 
@@ -99,7 +100,9 @@ def write_bundle(folder: Path, network: Network, schema: InputSchema, *, name: s
         title="A toy model",
         profile=default_profile().digest,
         input_schema=schema.digest,
-        layers=tuple(DenseSpec(inputs=layer.inputs, outputs=layer.outputs) for layer in network.layers),
+        output="scores" if network.scores else "label",
+        scores=network.scores,
+        layers=specs_of(network),
         files={file: digest_bytes(data) for file, data in files.items()},
         provenance=Provenance(
             command="tests",

@@ -117,11 +117,11 @@ class SecretKeys:
         )
         return encode_frame(header, payload)
 
-    def decrypt_result(self, data: bytes) -> tuple[Bits, ResultHeader]:
-        """Output bits of a result frame, shape (records, values), and its header.
+    def decrypt_result(self, data: bytes) -> tuple[NDArray[np.int64], ResultHeader]:
+        """Values of a result frame, shape (records, values), and its header.
 
         Raises :class:`KeyMismatch` for a result made under other keys, :class:`InvalidCiphertext` for a damaged frame
-        and :class:`DecryptionFailed` where a message is no bit.
+        and :class:`DecryptionFailed` where a message is no bit of a label or no level of the header's scale.
         """
         header, payload = decode_frame(data, ResultHeader)
         if header.evaluation_keys != self.evaluation_keys or header.profile != self.profile.digest:
@@ -132,9 +132,12 @@ class SecretKeys:
         if len(payload) != header.records * header.values * self.profile.ciphertext_words * 8:
             raise InvalidCiphertext("the payload does not have the announced shape", field="body.payload_bytes")
         messages = self.decrypt_messages(payload).reshape(header.records, header.values)
-        if not np.isin(messages, (0, 1)).all():
-            raise DecryptionFailed("a decrypted value is not a bit")
-        return messages.astype(np.uint8), header
+        greatest = header.scores.greatest_level if header.scores else 1
+        if messages.min() < 0 or messages.max() > greatest:
+            raise DecryptionFailed(
+                "a decrypted value is no level of its scale" if header.scores else "a decrypted value is not a bit"
+            )
+        return messages, header
 
 
 def generate_keys(profile: Profile | None = None) -> tuple[SecretKeys, bytes]:

@@ -20,12 +20,16 @@ from epaas_shared.errors import (
     ServerUnreachable,
     Unavailable,
 )
-from epaas_shared.network import labels
+from epaas_shared.heads import label_digits, labels
 from epaas_shared.protocol import RESULT_MEDIA_TYPE, Prediction, PredictionState
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from epaas_client.crypto import SecretKeys
     from epaas_shared.schema import InputSchema
+    from epaas_shared.scores import ScoreScale
 
 LONG_POLL_SECONDS = 25
 WATCHED_POLL_SECONDS = 2
@@ -39,12 +43,14 @@ _PAUSE_SECONDS = 0.5
 class Label:
     """The predicted class of one record.
 
-    ``label`` is the class's name, ``index`` its place in the schema's classes. There is no confidence: a model whose
-    output is ``label`` tells the client the class and nothing else.
+    ``label`` is the class's name, ``index`` its place in the schema's classes. A model whose output is ``label`` tells
+    the client the class and nothing else. One whose output is ``scores`` gives ``scores`` too, one a class: the least
+    sum of the level that it reached; the label is the first class with the greatest.
     """
 
     label: str
     index: int
+    scores: tuple[int, ...] | None = None
 
 
 class SchemaSource(Protocol):
@@ -127,16 +133,11 @@ class Job:
 
     def decrypt(self, result: bytes, secret_keys: SecretKeys, schema: InputSchema | None = None) -> list[Label]:
         """The labels in a fetched result, one a record. Without ``schema``, the server is asked for its name."""
-        bits, header = secret_keys.decrypt_result(result)
+        values, header = secret_keys.decrypt_result(result)
         if header.model != self.prediction.model_digest or header.records != self.prediction.records:
             raise DecryptionFailed(f"the result is not that of the prediction {self.id}")
         schema = schema or self._schemas.schema_of(self.prediction)
-        indices = labels(bits)
-        if max(indices) >= len(schema.classes):
-            raise DecryptionFailed(
-                f"class {max(indices)} is none of the {len(schema.classes)} classes of {schema.name}"
-            )
-        return [Label(schema.classes[index], index) for index in indices]
+        return _read(values, header.scores, schema)
 
     def result(self, secret_keys: SecretKeys, schema: InputSchema | None = None) -> list[Label]:
         """Fetch and decrypt: the labels, one a record in the order they were sent."""
@@ -158,3 +159,19 @@ class Job:
         if state is PredictionState.FAILED:
             detail = problem.detail if problem else "the server does not say why"
             raise PredictionFailed(f"the prediction {self.id} failed: {detail}", hint=problem.hint if problem else None)
+
+
+def _read(values: NDArray[np.int64], scale: ScoreScale | None, schema: InputSchema) -> list[Label]:
+    """The labels that decrypted values, (records, values), say: digits of the label or, with a scale, scores."""
+    classes = schema.classes
+    due = len(classes) if scale else label_digits(len(classes))
+    if values.shape[1] != due:
+        raise DecryptionFailed(f"the result has {values.shape[1]} values a record where {schema.name} has {due}")
+    if scale:
+        best = values.argmax(axis=1).tolist()
+        scores = [tuple(map(scale.score, levels)) for levels in values.tolist()]
+        return [Label(classes[index], index, given) for index, given in zip(best, scores, strict=True)]
+    indices = labels(values)
+    if max(indices) >= len(classes):
+        raise DecryptionFailed(f"class {max(indices)} is none of the {len(classes)} classes of {schema.name}")
+    return [Label(classes[index], index) for index in indices]

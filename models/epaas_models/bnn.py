@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from epaas_shared.network import DenseLayer, Network
+from epaas_shared.layers import DenseLayer
+from epaas_shared.network import Network
 from epaas_shared.schema import Bits
 
 Weights = Literal["binary", "ternary"]

@@ -16,14 +16,16 @@ from epaas_shared.bundle import (
     SCHEMA_FILE,
     WEIGHTS_FILE,
     BundleManifest,
-    DenseSpec,
+    MeasuredRange,
     Provenance,
     network_to_tensors,
+    specs_of,
 )
 from epaas_shared.digest import canonical_json, digest_bytes
-from epaas_shared.network import Network, check_fits
+from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
-from epaas_shared.schema import InputSchema
+from epaas_shared.ranges import measured_ranges
+from epaas_shared.schema import Bits, InputSchema
 
 
 def provenance(
@@ -52,13 +54,14 @@ def write_bundle(
     schema: InputSchema,
     report: dict[str, Any],
     provenance: Provenance,
+    calibration: Bits | None = None,
 ) -> BundleManifest:
     """Write the bundle into ``folder`` and return its manifest.
 
-    Raises :class:`~epaas_shared.errors.InvalidBundle` for a network that the profile cannot evaluate.
+    With ``calibration``, encoded records of shape (records, inputs), the manifest says how far their sums reach; a
+    server may then evaluate with less room than every possible record would need. Raises
+    :class:`~epaas_shared.errors.InvalidBundle` for numbers beyond the format's types.
     """
-    profile = default_profile()
-    check_fits(network, profile, schema.groups)
     files = {
         WEIGHTS_FILE: safetensors.numpy.save(network_to_tensors(network)),
         SCHEMA_FILE: canonical_json(schema.model_dump(mode="json")),
@@ -67,9 +70,12 @@ def write_bundle(
     manifest = BundleManifest(
         name=name,
         title=title,
-        profile=profile.digest,
+        profile=default_profile().digest,
         input_schema=schema.digest,
-        layers=tuple(DenseSpec(inputs=layer.inputs, outputs=layer.outputs) for layer in network.layers),
+        output="scores" if network.scores else "label",
+        scores=network.scores,
+        layers=specs_of(network),
+        measured_ranges=None if calibration is None else _measured(network, calibration),
         files={file: digest_bytes(data) for file, data in files.items()},
         provenance=provenance,
     )
@@ -77,3 +83,10 @@ def write_bundle(
     for file, data in {**files, MANIFEST_FILE: manifest.to_bytes()}.items():
         (folder / file).write_bytes(data)
     return manifest
+
+
+def _measured(network: Network, calibration: Bits) -> tuple[MeasuredRange, ...]:
+    return tuple(
+        MeasuredRange(minimum=reached.minimum, maximum=reached.maximum, records=len(calibration))
+        for reached in measured_ranges(network, calibration)
+    )

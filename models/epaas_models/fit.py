@@ -90,6 +90,7 @@ def fit_breast_cancer(
         network=network,
         schema=schema,
         report=report,
+        calibration=bits[rows.training],
         provenance=provenance(
             command=command,
             seed=seed,

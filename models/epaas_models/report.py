@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from epaas_shared.network import Network, labels
+from epaas_shared.network import Network
 from epaas_shared.schema import Bits
 
 REPORT_FORMAT = "epaas-report/1"
@@ -20,7 +20,7 @@ REPORT_FORMAT = "epaas-report/1"
 
 def accuracy(network: Network, bits: Bits, truth: NDArray[np.int64]) -> float:
     """Share of rows whose label is right; ``bits`` of shape (rows, inputs)."""
-    return float(np.mean(np.array(labels(network.evaluate(bits))) == truth))
+    return float(np.mean(np.array(network.predict(bits)) == truth))
 
 
 def classification_report(
@@ -30,7 +30,7 @@ def classification_report(
 
     The majority class is that of the training rows, as a predictor that never looks at a record would have it.
     """
-    predicted = np.array(labels(network.evaluate(bits)))
+    predicted = np.array(network.predict(bits))
     right = int((predicted == truth).sum())
     interval = binomtest(right, len(truth)).proportion_ci(method="wilson")
     majority = int(np.bincount(training_truth).argmax())

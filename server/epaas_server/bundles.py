@@ -22,7 +22,7 @@ from epaas_shared.bundle import (
 )
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import InvalidBundle, ProfileMismatch
-from epaas_shared.network import Network, check_fits
+from epaas_shared.network import Network
 from epaas_shared.profile import Profile, profile_by_digest
 from epaas_shared.schema import InputSchema
 
@@ -65,16 +65,25 @@ def read_bundle(folder: Path) -> Bundle:
     profile = _profile(manifest)
     schema = _schema(files[SCHEMA_FILE], manifest)
     _json(files[REPORT_FILE], REPORT_FILE)
-    network = network_from_tensors(manifest.layers, _tensors(files[WEIGHTS_FILE]))
+    network = network_from_tensors(manifest.layers, _tensors(files[WEIGHTS_FILE]), manifest.scores)
+    _check_ends(network, schema)
+    ranges, layers = manifest.measured_ranges, len(network.evaluated_layers)
+    if ranges is not None and len(ranges) != layers:
+        raise InvalidBundle(f"has {len(ranges)} ranges for {layers} evaluated layers", field="measured_ranges")
+    return Bundle(manifest, network, schema, profile, files)
+
+
+def _check_ends(network: Network, schema: InputSchema) -> None:
+    """The network takes the schema's bits and decides between its classes."""
     if network.inputs != schema.bits:
         raise InvalidBundle(f"takes {network.inputs} bits; schema {schema.name} gives {schema.bits}", field="layers[0]")
-    if network.outputs != 1 or len(schema.classes) != 2:
+    outputs, classes = network.layers[-1].outputs, len(schema.classes)
+    if outputs != classes and (network.scores or (outputs, classes) != (1, 2)):
         raise InvalidBundle(
-            f"{network.outputs} output bits for {len(schema.classes)} classes; a label is one bit for two classes",
+            f"{outputs} outputs for {classes} classes",
             field="output",
+            hint="give the last layer one output a class, or a single one for the label of two classes",
         )
-    check_fits(network, profile, schema.groups)
-    return Bundle(manifest, network, schema, profile, files)
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from epaas_shared.digest import Digest, canonical_json
 from epaas_shared.errors import InvalidCiphertext, InvalidEvaluationKeys, InvalidInput
+from epaas_shared.scores import ScoreScale
 
 MAGIC = b"EPAAS\x00\x01\n"
 PREFIX_BYTES = len(MAGIC) + 4
@@ -61,7 +62,11 @@ class RecordHeader(FrameHeader):
 
 
 class ResultHeader(FrameHeader):
-    """Payload: ``records * values`` full LWE ciphertexts, little-endian 64-bit words, mask first."""
+    """Payload: ``records * values`` full LWE ciphertexts, little-endian 64-bit words, mask first.
+
+    A record's values are the binary digits of its label, least significant first; with ``scores``, the level of each
+    class on that scale.
+    """
 
     error = InvalidCiphertext
 
@@ -70,6 +75,7 @@ class ResultHeader(FrameHeader):
     model: Digest
     records: int = Field(ge=1)
     values: int = Field(ge=1)
+    scores: ScoreScale | None = None
 
 
 Header = TypeVar("Header", bound=FrameHeader)
@@ -88,8 +94,8 @@ class FrameStart(Generic[Header]):
 
 
 def encode_frame_start(header: FrameHeader) -> bytes:
-    """Magic, length and header; the payload follows."""
-    body = canonical_json(header.model_dump(mode="json"))
+    """Magic, length and header without what it leaves open; the payload follows."""
+    body = canonical_json(header.model_dump(mode="json", exclude_none=True))
     return MAGIC + len(body).to_bytes(4, "little") + body
 
 

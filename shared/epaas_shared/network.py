@@ -1,131 +1,100 @@
-"""The binary network and its plain integer evaluation: the oracle for everything encrypted.
-
-A layer maps bits x in {0,1}^d to bits y in {0,1}^p by y_j = [sum_i W_ji x_i >= T_j] with integer weights W (ternary
-for the thesis's networks) and integer thresholds T. It is the z = sign(Wx + b) of thesis section 8.3.2 with -1
-written as 0 and batch normalisation folded into T (8.4.1). Everything here is exact integer arithmetic in numpy.
-"""
+"""The binary network and its plain integer evaluation: the oracle for everything encrypted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from epaas_shared.errors import InvalidBundle
-from epaas_shared.profile import Profile
+from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
+from epaas_shared.layers import DenseLayer, Integers, Layer
 from epaas_shared.schema import Bits
+from epaas_shared.scores import ScoreScale
 
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class DenseLayer:
-    """``weights`` of shape (outputs, inputs), ``thresholds`` of shape (outputs,)."""
-
-    weights: Integers
-    thresholds: Integers
-
-    def __post_init__(self) -> None:
-        if self.weights.ndim != 2 or self.thresholds.shape != self.weights.shape[:1] or 0 in self.weights.shape:
-            raise InvalidBundle(
-                f"weights of shape {self.weights.shape} do not fit thresholds of shape {self.thresholds.shape}",
-                field="weights",
-            )
-
-    @property
-    def inputs(self) -> int:
-        return int(self.weights.shape[1])
-
-    @property
-    def outputs(self) -> int:
-        return int(self.weights.shape[0])
-
-    def sums(self, bits: Bits) -> Integers:
-        """sum_i W_ji x_i - T_j, shape (records, inputs) to (records, outputs)."""
-        result: Integers = bits.astype(np.int64) @ self.weights.T - self.thresholds
-        return result
-
-    def sum_bounds(self, groups: Sequence[slice] | None) -> tuple[Integers, Integers]:
-        """Least and greatest value of :meth:`sums` a neuron, over all inputs.
-
-        With ``groups``, exactly one bit of each group is set (one-hot inputs); else every bit is free.
-        """
-        if groups is None:
-            low = np.minimum(self.weights, 0).sum(axis=1)
-            high = np.maximum(self.weights, 0).sum(axis=1)
-        else:
-            low = sum((self.weights[:, group].min(axis=1) for group in groups), np.zeros(self.outputs, np.int64))
-            high = sum((self.weights[:, group].max(axis=1) for group in groups), np.zeros(self.outputs, np.int64))
-        return low - self.thresholds, high - self.thresholds
+RECORDS_AT_ONCE = 256
+"""Records that a network is evaluated on at once: a convolution may have 10,000s of sums a record."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Network:
-    """Layers in order. The output bits are read by the task: one bit is the index of one of two classes."""
+    """Layers in order, the last of them dense, and the head that makes the prediction of its sums.
 
-    layers: tuple[DenseLayer, ...]
+    Without a head, one output is the label of two classes and several are compared with one another.
+    """
 
-    def __post_init__(self) -> None:
-        if not self.layers:
+    layers: tuple[Layer, ...]
+    head: Head
+
+    def __init__(self, layers: tuple[Layer, ...], head: Head | None = None) -> None:
+        if not layers:
             raise InvalidBundle("a network has at least one layer", field="layers")
-        for index, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+        for index, (before, after) in enumerate(pairwise(layers)):
             if before.outputs != after.inputs:
                 raise InvalidBundle(
                     f"takes {after.inputs} inputs, but the layer before gives {before.outputs}",
                     field=f"layers[{index + 1}].weights",
                 )
+        outputs = layers[-1].outputs
+        if not isinstance(layers[-1], DenseLayer):
+            raise InvalidBundle("the last layer must be dense", field=f"layers[{len(layers) - 1}].kind")
+        head = head or (LabelBit() if outputs == 1 else LabelArgmax(outputs))
+        if head.outputs != outputs:
+            raise InvalidBundle(
+                f"the last layer has {outputs} outputs where {head.outputs} are due",
+                field=f"layers[{len(layers) - 1}].weights",
+            )
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "head", head)
 
     @property
     def inputs(self) -> int:
         return self.layers[0].inputs
 
     @property
-    def outputs(self) -> int:
-        return self.layers[-1].outputs
+    def values(self) -> int:
+        """How many values a prediction has: digits of the label, or scores."""
+        return len(self.head.combination)
+
+    @property
+    def scores(self) -> ScoreScale | None:
+        """The scale of the scores, if scores are what the network gives."""
+        return self.head.scale if isinstance(self.head, Scores) else None
+
+    @cached_property
+    def evaluated_layers(self) -> tuple[Layer, ...]:
+        """The threshold layers that are evaluated under encryption: the head's in place of the last."""
+        last = self.layers[-1]
+        assert isinstance(last, DenseLayer)
+        return tuple(layer.within_reach() for layer in (*self.layers[:-1], *self.head.layers(last)))
 
     @property
     def neurons(self) -> int:
-        return sum(layer.outputs for layer in self.layers)
+        """Thresholds of an encrypted evaluation."""
+        return sum(layer.outputs for layer in self.evaluated_layers)
 
-    def evaluate(self, bits: Bits) -> Bits:
-        """Output bits, shape (records, inputs) to (records, outputs)."""
-        for layer in self.layers:
+    def evaluate(self, bits: Bits) -> Integers:
+        """The prediction's values, shape (records, inputs) to (records, values)."""
+        return np.concatenate([self._evaluate(batch) for batch in batches(bits)])
+
+    def _evaluate(self, bits: Bits) -> Integers:
+        for layer in self.layers[:-1]:
+            bits = (layer.sums(bits) >= 0).astype(np.uint8)
+        return self.head.values(self.layers[-1].sums(bits))
+
+    def evaluate_bits(self, bits: Bits) -> Bits:
+        """Output bits of the last evaluated layer, (records, bits): ``evaluate`` is ``head.combination`` of them."""
+        for layer in self.evaluated_layers:
             bits = (layer.sums(bits) >= 0).astype(np.uint8)
         return bits
 
-
-def labels(output_bits: Bits) -> list[int]:
-    """Class index of each record from the output bits, shape (records, 1): the bit itself."""
-    if output_bits.ndim != 2 or output_bits.shape[1] != 1:
-        raise InvalidBundle(f"label output needs one bit a record, not shape {output_bits.shape}", field="output")
-    return [int(bit) for bit in output_bits[:, 0]]
+    def predict(self, bits: Bits) -> list[int]:
+        """Index of the predicted class of each record."""
+        return self.head.indices(self.evaluate(bits))
 
 
-def check_fits(network: Network, profile: Profile, groups: Sequence[slice]) -> None:
-    """Refuse a network that the profile cannot evaluate exactly. Raises :class:`InvalidBundle` naming the neuron.
-
-    Each sum must stay in the profile's range for every possible input (one-hot ``groups`` in the first layer), and each
-    neuron's squared weights within the noise budget of its inputs, fresh in the first layer and bootstrapped after it.
-    """
-    for index, layer in enumerate(network.layers):
-        low, high = layer.sum_bounds(groups if index == 0 else None)
-        bad = np.flatnonzero((low < profile.sum_minimum) | (high > profile.sum_maximum))
-        if bad.size:
-            neuron = int(bad[0])
-            raise InvalidBundle(
-                f"the sum reaches from {low[neuron]} to {high[neuron]} around its threshold; "
-                f"profile {profile.name} covers {profile.sum_minimum} to {profile.sum_maximum}",
-                field=f"layers[{index}].thresholds[{neuron}]",
-                hint="use fewer or smaller weights, or a threshold nearer to the middle of the range",
-            )
-        budget = profile.fresh_squared_norm_budget if index == 0 else profile.squared_norm_budget
-        squared_norms = (layer.weights**2).sum(axis=1)
-        if squared_norms.max() > budget:
-            neuron = int(squared_norms.argmax())
-            raise InvalidBundle(
-                f"the squared weights add up to {squared_norms[neuron]}; profile {profile.name} allows {budget}",
-                field=f"layers[{index}].weights[{neuron}]",
-                hint="use fewer or smaller weights in this neuron",
-            )
+def batches(bits: Bits) -> list[Bits]:
+    """The records in parts small enough to be evaluated at once; one empty part if there are none."""
+    return [bits[start : start + RECORDS_AT_ONCE] for start in range(0, max(1, len(bits)), RECORDS_AT_ONCE)]

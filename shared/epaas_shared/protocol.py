@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from epaas_shared.digest import Digest
 from epaas_shared.errors import EpaasError, error_class
+from epaas_shared.scores import ScoreScale
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 EVALUATION_KEYS_MEDIA_TYPE = "application/vnd.epaas.evaluation-keys"
@@ -69,7 +70,11 @@ class Cost(Document):
     """What one record costs, known before running."""
 
     bootstraps: int
+    depth: int | None = Field(None, description="longest chain of bootstraps, each of which needs the one before")
     seconds: float | None = Field(description="predicted on this server, alone; null before its first calibration")
+    memory_bytes: int | None = Field(None, description="predicted peak memory; null before the first calibration")
+    record_bytes: int | None = Field(None, description="an encrypted record, without the header of its file")
+    result_bytes: int | None = Field(None, description="an encrypted result, without the header of its file")
 
 
 class ModelVersion(Document):
@@ -85,7 +90,8 @@ class ModelVersion(Document):
     profile_name: str
     security_bits: int
     log2_p_error: int
-    output: Literal["label"]
+    output: Literal["label", "scores"]
+    scores: ScoreScale | None = Field(None, description="the scale of the scores; null where the output is the label")
     cost: Cost
     published_at: datetime
 

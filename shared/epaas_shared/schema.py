@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
@@ -26,17 +27,34 @@ Bits = NDArray[np.uint8]
 """Zeros and ones; the last axis has one entry a bit."""
 
 
-class Feature(BaseModel):
-    """A number cut into bins, one bit a bin, of which exactly one is set (thesis B.1 for Cancer).
+@dataclass(frozen=True)
+class Encoding:
+    """Which bits of an input belong together, and the values that they can take together."""
 
-    Bin i holds the values v with edges[i-1] <= v < edges[i]. ``minimum`` and ``maximum`` bound what is plausible at
-    all: a value outside is a mistake in the record, not a rare patient.
+    bits: slice
+    patterns: Bits
+    """Every possible value of these bits, shape (values, number of bits)."""
+
+    @property
+    def free(self) -> bool:
+        """Whether the bits are independent of one another."""
+        values, bits = self.patterns.shape
+        return bool(values == 2**bits)
+
+
+class Feature(BaseModel):
+    """A number as bits.
+
+    ``one-hot-bins``: one bit a bin, of which exactly one is set (thesis B.1 for Cancer); bin i holds the values v with
+    edges[i-1] <= v < edges[i]. ``thresholds``: one bit an edge, set for v >= edges[i]; with a single edge it is a
+    binary pixel. ``minimum`` and ``maximum`` bound what is plausible at all: a value outside is a mistake in the
+    record, not a rare patient.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    kind: Literal["one-hot-bins"] = "one-hot-bins"
+    kind: Literal["one-hot-bins", "thresholds"] = "one-hot-bins"
     edges: tuple[float, ...] = Field(min_length=1)
     minimum: float
     maximum: float
@@ -53,7 +71,15 @@ class Feature(BaseModel):
 
     @property
     def bits(self) -> int:
-        return len(self.edges) + 1
+        return len(self.edges) + (self.kind == "one-hot-bins")
+
+    @property
+    def patterns(self) -> Bits:
+        """The bits of a value in each of the bins, shape (bins, bits); ``thresholds``: 0...0, 10...0, 110...0, ..."""
+        bins = len(self.edges) + 1
+        if self.kind == "one-hot-bins":
+            return np.eye(bins, dtype=np.uint8)
+        return np.tri(bins, self.bits, -1, dtype=np.uint8)
 
     def number(self, value: Any) -> float:
         """The value as a number within the plausible range. Raises :class:`InvalidRecord` naming this feature."""
@@ -117,10 +143,13 @@ class InputSchema(BaseModel):
         return sum(feature.bits for feature in self.features)
 
     @property
-    def groups(self) -> list[slice]:
-        """The bits of each one-hot group: exactly one bit of each is set in any record."""
+    def encodings(self) -> list[Encoding]:
+        """The bits of each feature, in order, and the values that they can take."""
         ends = np.cumsum([feature.bits for feature in self.features])
-        return [slice(int(end) - feature.bits, int(end)) for end, feature in zip(ends, self.features, strict=True)]
+        return [
+            Encoding(slice(int(end) - feature.bits, int(end)), feature.patterns)
+            for end, feature in zip(ends, self.features, strict=True)
+        ]
 
     def numbers(self, record: Mapping[str, Any]) -> list[float]:
         """The checked values of a record, in the order of the features.
@@ -160,7 +189,7 @@ class InputSchema(BaseModel):
         columns = []
         for column, feature in zip(values.T, self.features, strict=True):
             bins = np.searchsorted(np.array(feature.edges), column, side="right")
-            columns.append(np.eye(feature.bits, dtype=np.uint8)[bins])
+            columns.append(feature.patterns[bins])
         return np.concatenate(columns, axis=1)
 
 

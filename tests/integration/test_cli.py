@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from epaas_shared.network import labels
 from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, random_records, write_bundle
 
 RECORDS = random_records(TOY_SCHEMA, 3, seed=61)
-PLAIN = [TOY_SCHEMA.classes[index] for index in labels(TOY_NETWORK.evaluate(TOY_SCHEMA.encode(RECORDS)))]
+PLAIN = [TOY_SCHEMA.classes[index] for index in TOY_NETWORK.predict(TOY_SCHEMA.encode(RECORDS))]
 
 
 class User:

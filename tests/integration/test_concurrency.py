@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from epaas_client import Client
-from epaas_shared.network import labels
 from tests.conftest import (
     TOY_NETWORK,
     TOY_SCHEMA,
@@ -35,7 +34,7 @@ def test_two_clients_on_two_workers(
         records = random_records(TOY_SCHEMA, 3, seed)
         with Client(server.url, timeout=120) as client:
             predicted = client.predict("toy", records, client_keys.secret)
-        plain = labels(TOY_NETWORK.evaluate(TOY_SCHEMA.encode(records)))
+        plain = TOY_NETWORK.predict(TOY_SCHEMA.encode(records))
         return [label.index for label in predicted], plain
 
     tasks = [(who, seed) for seed in range(PREDICTIONS) for who in (keys, other_keys)]

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from epaas_shared.network import labels
 from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, random_records
 
 ROOT = Path(__file__).parents[2]
@@ -41,5 +40,5 @@ def test_the_light_client_has_no_torch_and_predicts(server: Server, tmp_path: Pa
     epaas("keys", "generate", *passphrase)
     predicted = epaas("predict", str(tmp_path / "records.csv"), "--model", "toy", *passphrase)["predictions"]
     assert isinstance(predicted, list)
-    expected = labels(TOY_NETWORK.evaluate(TOY_SCHEMA.encode(RECORDS)))
+    expected = TOY_NETWORK.predict(TOY_SCHEMA.encode(RECORDS))
     assert [row["index"] for row in predicted] == expected

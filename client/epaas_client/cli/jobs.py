@@ -111,7 +111,7 @@ def result(
             stored = state.keystore().find(keys or job.prediction.evaluation_keys)
             if stored.evaluation_keys not in opened:
                 opened[stored.evaluation_keys] = state.open_keys(stored, passphrase_file)
-            schema = client.schema(logged.input_schema) if logged else None
+            schema = client.schema(logged.input_schema) if logged else client.schema_of(job.prediction)
             first = logged.first_record if logged else len(outcome.rows) + 1
             outcome.decrypt(job, frame, opened[stored.evaluation_keys], schema, first=first)
     details = {"seconds": outcome.seconds, "bytes": {"result": outcome.result_bytes}}

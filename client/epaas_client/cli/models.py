@@ -46,7 +46,7 @@ def show(context: typer.Context, name: NameArgument, version: VersionOption = No
         ("published", model.published_at),
         ("digest", model.digest),
         ("task", f"{model.task}: {schema.title}"),
-        ("predicts", f"{schema.target}, one of {', '.join(schema.classes)}; the class alone, without a confidence"),
+        ("predicts", f"{schema.target}, one of {', '.join(schema.classes)}; {_output(model)}"),
         ("a record takes", _cost(model)),
         ("security", f"{model.security_bits} bits, profile {model.profile_name}"),
         ("p_error", f"at most 2^{model.log2_p_error} a bootstrap"),
@@ -68,6 +68,12 @@ def report(context: typer.Context, name: NameArgument, version: VersionOption = 
     with state.client() as client:
         found: Any = client.report(name, version)
     state.console.result(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def _output(model: ModelVersion) -> str:
+    if model.scores is None:
+        return "the class alone, without a confidence"
+    return f"with a score for each class, in {model.scores.greatest_level + 1} levels"
 
 
 def _cost(model: ModelVersion) -> str:

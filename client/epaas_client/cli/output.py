@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """The prediction of one record; ``record`` is its number in the file, from 1."""
+    """The prediction of one record; ``record`` is its number in the file, from 1, ``scores`` are by class."""
 
     record: int
     label: epaas_client.Label
     prediction_id: str
     truth: str | None = None
+    scores: Mapping[str, int] | None = None
 
     @property
     def correct(self) -> bool | None:
@@ -56,7 +57,7 @@ class Outcome:
         job: epaas_client.Job,
         frame: bytes,
         secret_keys: epaas_client.SecretKeys,
-        schema: InputSchema | None,
+        schema: InputSchema,
         *,
         first: int,
         truth: Sequence[str | None] | None = None,
@@ -67,7 +68,8 @@ class Outcome:
         self.decrypt_seconds += time.monotonic() - begun
         self.result_bytes = bytes_of_one(frame, ResultHeader, len(labels))
         for number, label in enumerate(labels, start=first):
-            self.rows.append(Row(number, label, job.id, truth[number - 1] if truth else None))
+            scores = dict(zip(schema.classes, label.scores, strict=True)) if label.scores else None
+            self.rows.append(Row(number, label, job.id, truth[number - 1] if truth else None, scores))
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -118,16 +120,22 @@ def _describe(row: Row, with_truth: bool) -> dict[str, Any]:
         "index": row.label.index,
         "prediction_id": row.prediction_id,
     }
+    if row.scores is not None:
+        fields["scores"] = row.scores
     if with_truth:
         fields |= {"truth": row.truth, "correct": row.correct}
     return fields
 
 
 def _csv(rows: Sequence[Row], with_truth: bool) -> str:
+    classes = list(dict.fromkeys(name for row in rows for name in row.scores or {}))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["record", "label", *(["truth", "correct"] if with_truth else [])])
+    writer.writerow(
+        ["record", "label", *(f"score {name}" for name in classes), *(["truth", "correct"] if with_truth else [])]
+    )
     for row in rows:
+        scores = [(row.scores or {}).get(name, "") for name in classes]
         correct = "" if row.correct is None else "yes" if row.correct else "no"
-        writer.writerow([row.record, row.label.label, *([row.truth or "", correct] if with_truth else [])])
+        writer.writerow([row.record, row.label.label, *scores, *([row.truth or "", correct] if with_truth else [])])
     return text.getvalue()

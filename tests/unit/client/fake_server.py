@@ -24,6 +24,7 @@ from epaas_shared.frame import RecordHeader, ResultHeader, decode_frame, encode_
 from epaas_shared.profile import default_profile
 from epaas_shared.protocol import PROBLEM_MEDIA_TYPE, Problem
 from epaas_shared.schema import InputSchema
+from epaas_shared.scores import ScoreScale
 
 MODEL_DIGEST = "d" * 64
 NOW = datetime(2030, 1, 1, tzinfo=UTC).isoformat()
@@ -95,11 +96,16 @@ def serving(responder: Responder) -> Iterator[str]:
 
 @dataclass
 class FakeService:
-    """The resources of the contract. ``labels`` are the class indices that it answers with, record after record."""
+    """The resources of the contract. ``labels`` are the class indices that it answers with, record after record.
+
+    With ``scale``, the answers are ``levels`` on it, one a class.
+    """
 
     schema: InputSchema
     secret_keys: Any = None
     labels: list[int] = field(default_factory=list)
+    levels: list[list[int]] = field(default_factory=list)
+    scale: ScoreScale | None = None
     final_state: str = "succeeded"
     polls_before_end: int = 1
     model_profile: str = ""
@@ -143,7 +149,8 @@ class FakeService:
             "profile_name": default_profile().name,
             "security_bits": 128,
             "log2_p_error": -64,
-            "output": "label",
+            "output": "scores" if self.scale else "label",
+            "scores": self.scale.model_dump() if self.scale else None,
             "cost": {"bootstraps": 20, "seconds": 1.5},
             "published_at": NOW,
         }
@@ -211,25 +218,30 @@ class FakeService:
 
     def _result(self, prediction: dict[str, Any]) -> bytes:
         first = self.first_record[prediction["id"]]
-        labels = np.array(self.labels[first : first + prediction["records"]], dtype=np.int64)
-        return encrypted_result(self.secret_keys, labels, MODEL_DIGEST)
+        digits = range((len(self.schema.classes) - 1).bit_length())
+        answers = self.levels if self.scale else [[label >> digit & 1 for digit in digits] for label in self.labels]
+        values = np.array(answers[first : first + prediction["records"]], dtype=np.int64)
+        return encrypted_result(self.secret_keys, values, MODEL_DIGEST, self.scale)
 
 
-def encrypted_result(secret_keys: Any, messages: np.ndarray[Any, Any], model: str) -> bytes:
-    """A result frame of full ciphertexts, as the client's own keys make them."""
+def encrypted_result(
+    secret_keys: Any, values: np.ndarray[Any, Any], model: str, scale: ScoreScale | None = None
+) -> bytes:
+    """A result frame of full ciphertexts of ``values`` (records, values), as the client's own keys make them."""
     from concrete import compiler
 
     from epaas_client.crypto import _payload
 
-    circuit = secret_keys._circuit(len(messages), compressed=False)
-    value = circuit.prepare_input(compiler.Value(messages.astype(np.int64)), 0).serialize()
-    payload = _payload(value, len(messages) * secret_keys.profile.ciphertext_words)
+    circuit = secret_keys._circuit(values.size, compressed=False)
+    value = circuit.prepare_input(compiler.Value(values.astype(np.int64).reshape(-1)), 0).serialize()
+    payload = _payload(value, values.size * secret_keys.profile.ciphertext_words)
     header = ResultHeader(
         payload_bytes=len(payload),
         profile=secret_keys.profile.digest,
         evaluation_keys=secret_keys.evaluation_keys,
         model=model,
-        records=len(messages),
-        values=1,
+        records=len(values),
+        values=values.shape[1],
+        scores=scale,
     )
     return encode_frame(header, payload)

@@ -13,6 +13,7 @@ import pytest
 
 from epaas_client.cli import main
 from epaas_client.keystore import Keystore
+from epaas_shared.scores import ScoreScale
 
 from .conftest import PASSPHRASE
 from .fake_server import FakeService
@@ -128,6 +129,31 @@ def test_predict_as_json(
     assert (document["bootstraps"], document["threads"]) == (40, 2)
     sent = next(request for request in service.requests if request.path == "/v1/predictions")
     assert document["bytes"]["record"] == len(sent.body) - 24 * service.schema.bits
+
+
+def test_scores_are_written_by_class(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path
+) -> None:
+    service.scale, service.levels = ScoreScale(bits=2, minimum=-20, step=15), [[3, 0], [1, 2]]
+    arguments = ("predict", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert out == (
+        "record,label,score malignant,score benign,truth,correct\n"
+        "1,malignant,25,-20,malignant,yes\n2,benign,-5,10,malignant,no\n"
+    )
+    service.levels *= 2
+    predictions = json.loads(run(*arguments, "--json")[1])["predictions"]
+    assert [row["scores"] for row in predictions] == [
+        {"malignant": 25, "benign": -20},
+        {"malignant": -5, "benign": 10},
+    ]
+    # A process that does not know the job asks the server for its classes.
+    (next(Path(os.environ["EPAAS_KEYSTORE"]).glob("jobs.jsonl"))).unlink()
+    code, out, err = run("result", "job-1", "--passphrase-file", passphrase_file, "-s", url)
+    assert code == 0, err
+    assert out == "record,label,score malignant,score benign\n1,malignant,25,-20\n2,benign,-5,10\n"
+    assert "with a score for each class, in 4 levels" in run("models", "show", "toy", "-s", url)[1]
 
 
 def test_submit_then_result_in_another_process(

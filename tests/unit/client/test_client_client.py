@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from epaas_client import Client, Keystore, Label
@@ -25,9 +26,10 @@ from epaas_shared.errors import (
 )
 from epaas_shared.frame import RecordHeader, decode_frame
 from epaas_shared.protocol import KeysState, ModelVersion
-from epaas_shared.schema import shipped_schemas
+from epaas_shared.schema import InputSchema, shipped_schemas
+from epaas_shared.scores import ScoreScale
 
-from .fake_server import FakeService, serving
+from .fake_server import MODEL_DIGEST, FakeService, encrypted_result, serving
 
 RECORD = {"radius": 12.0, "texture": 3.0}
 
@@ -208,3 +210,61 @@ def test_keys_rejected_by_the_server(generated: tuple[Any, bytes], service: Fake
 
     with serving(rejecting) as url, Client(url) as client, pytest.raises(InvalidEvaluationKeys, match="rejects"):
         client.wait_for_keys(digest)
+
+
+SCALE = ScoreScale(bits=3, minimum=-40, step=10)
+
+
+def test_scores_are_the_least_sums_of_their_levels_and_the_first_greatest_wins(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    client.upload_keys(generated[1])
+    service.scale, service.levels = SCALE, [[0, 7], [5, 5], [3, 2]]
+    assert client.predict("toy", [RECORD] * 3, generated[0]) == [
+        Label("benign", 1, (-40, 30)),
+        Label("malignant", 0, (10, 10)),
+        Label("malignant", 0, (-10, -20)),
+    ]
+
+
+def many_classes(schema: InputSchema, count: int) -> InputSchema:
+    return schema.model_copy(update={"classes": tuple(f"class {index}" for index in range(count))})
+
+
+def test_a_label_of_many_classes_is_read_from_its_digits(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    client.upload_keys(generated[1])
+    service.schema, service.labels = many_classes(service.schema, 5), [4, 3, 0]
+    assert [label.index for label in client.predict("toy", [RECORD] * 3, generated[0])] == [4, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "values", "scale"),
+    [
+        (2, [[2]], None),
+        (2, [[-1]], None),
+        (2, [[0, 1]], None),
+        (5, [[1]], None),
+        (5, [[1, 0, 1]], None),  # class 5 of 0..4
+        (5, [[0, 0, 0, 0, 0]], None),
+        (2, [[0, 8]], SCALE),
+        (2, [[0, -1]], SCALE),
+        (2, [[1]], SCALE),
+        (2, [[1, 1, 1]], SCALE),
+        (5, [[1, 0, 1]], SCALE),
+    ],
+)
+def test_what_decrypts_to_no_prediction_is_refused(
+    client: Client,
+    service: FakeService,
+    generated: tuple[Any, bytes],
+    classes: int,
+    values: list[list[int]],
+    scale: ScoreScale | None,
+) -> None:
+    client.upload_keys(generated[1])
+    job = client.submit("toy", RECORD, generated[0])
+    frame = encrypted_result(generated[0], np.array(values) % 1024, MODEL_DIGEST, scale)
+    with pytest.raises(DecryptionFailed):
+        job.decrypt(frame, generated[0], many_classes(service.schema, classes))

@@ -16,8 +16,12 @@ from epaas_models.report import accuracy
 from epaas_server.bundles import read_bundle
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import InvalidBundle
-from epaas_shared.network import DenseLayer, Network
-from epaas_shared.schema import InputSchema, shipped_schemas
+from epaas_shared.heads import Scores
+from epaas_shared.layers import DenseLayer
+from epaas_shared.network import Network
+from epaas_shared.ranges import worst_case_ranges
+from epaas_shared.schema import shipped_schemas
+from epaas_shared.scores import ScoreScale
 
 CONFIGURATION = BnnConfiguration(hidden=(3,), steps=40, averaging=0.8, refit_steps=20)
 
@@ -101,11 +105,39 @@ def test_no_byte_of_the_manifest_changes_without_its_digest(fitted: Fitted, fold
     assert refused > 100
 
 
-def test_a_network_that_the_profile_cannot_evaluate_is_not_written(tmp_path: Path) -> None:
-    schema: InputSchema = shipped_schemas()[CANCER_SCHEMA]
-    network = Network((DenseLayer(np.zeros((1, 90), dtype=np.int64), np.array([600])),))
+def test_the_manifest_says_how_far_sums_reached_on_the_training_rows(fitted: Fitted) -> None:
+    dataset = breast_cancer()
+    schema = shipped_schemas()[CANCER_SCHEMA]
+    bits = schema.encode_numbers(dataset.values)[split(dataset, 0).training]
+    measured = fitted.manifest.measured_ranges
+    assert measured is not None
+    hidden, output = fitted.network.layers
+    assert [(of.minimum, of.maximum, of.records) for of in measured] == [
+        (hidden.sums(bits).min(), hidden.sums(bits).max(), 398),
+        (output.sums(hidden.sums(bits) >= 0).min(), output.sums(hidden.sums(bits) >= 0).max(), 398),
+    ]
+    for seen, worst in zip(measured, worst_case_ranges(fitted.network, schema.encodings), strict=True):
+        assert worst.minimum <= seen.minimum <= seen.maximum <= worst.maximum
+
+
+def test_a_network_of_scores_is_read_as_one(tmp_path: Path) -> None:
+    schema = shipped_schemas()[CANCER_SCHEMA]
+    random = np.random.default_rng(0)
+    head = Scores(2, ScoreScale(bits=3, minimum=-20, step=5))
+    network = Network((DenseLayer(random.integers(-1, 2, (2, 90)), np.array([1, -1])),), head)
+    origin = provenance(command="", seed=0, data="", data_digest="0" * 64, split="", configuration={})
+    manifest = write_bundle(
+        tmp_path / "x", name="x", title="x", network=network, schema=schema, report={}, provenance=origin
+    )
+    assert (manifest.output, manifest.scores, manifest.measured_ranges) == ("scores", head.scale, None)
+    assert read_bundle(tmp_path / "x").network.head == head
+
+
+def test_a_network_beyond_the_format_is_not_written(tmp_path: Path) -> None:
+    schema = shipped_schemas()[CANCER_SCHEMA]
+    network = Network((DenseLayer(np.full((1, 90), 2**15), np.array([600])),))
     origin = provenance(command="", seed=0, data="", data_digest="0" * 64, split="", configuration={})
     with pytest.raises(InvalidBundle) as caught:
         write_bundle(tmp_path / "x", name="x", title="x", network=network, schema=schema, report={}, provenance=origin)
-    assert caught.value.field == "layers[0].thresholds[0]"
+    assert caught.value.field == "layers.0.weights"
     assert not (tmp_path / "x").exists()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epaas_models.report import accuracy, classification_report, spread
-from epaas_shared.network import DenseLayer, Network
+from epaas_shared.layers import DenseLayer
+from epaas_shared.network import Network
 
 COPY = Network((DenseLayer(np.array([[1]]), np.array([1])),))
 """Answers with its one bit."""
@@ -75,3 +76,11 @@ def test_the_spread_is_that_of_the_splits() -> None:
         "maximum": 1.0,
     }
     assert spread([0.9])["standard_deviation"] is None
+
+
+def test_a_report_of_many_classes() -> None:
+    copy = Network((DenseLayer(np.eye(3, dtype=np.int64), np.zeros(3, dtype=np.int64)),))
+    bits = np.eye(3, dtype=np.uint8)[[0, 1, 2, 1]]
+    made = classification_report(copy, bits, np.array([0, 1, 2, 2]), np.array([2, 2, 1]), ("a", "b", "c"))
+    assert made["confusion"]["counts"] == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    assert made["majority_baseline"] == {"label": "c", "accuracy": 0.5}

@@ -17,8 +17,11 @@ from server_making import BundleParts, canonical, layer, sha256, toy_schema
 
 from epaas_server.bundles import read_bundle
 from epaas_shared.errors import InvalidBundle
+from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
 from epaas_shared.network import Network
 from epaas_shared.profile import Profile
+from epaas_shared.schema import InputSchema
+from epaas_shared.scores import ScoreScale
 
 FILES = ["weights.safetensors", "schema.json", "report.json"]
 
@@ -161,7 +164,8 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, data: bytes) -> None:
     ("changes", "field"),
     [
         ({"name": "../toy"}, "manifest.json.name"),
-        ({"output": "scores"}, "manifest.json.output"),
+        ({"output": "confidence"}, "manifest.json.output"),
+        ({"output": "scores"}, "manifest.json"),
         ({"format": "epaas-bundle/2"}, "manifest.json.format"),
         ({"layers": []}, "manifest.json.layers"),
         ({"pickle": "x"}, "manifest.json.pickle"),
@@ -242,19 +246,6 @@ def test_another_shape_than_the_manifest_gives_is_refused(tmp_path: Path) -> Non
     assert refusal(parts.write(tmp_path / "bundle")).field == "layers.0.weights"
 
 
-def test_a_sum_wider_than_the_range_is_named(tmp_path: Path) -> None:
-    network = Network((layer([[0, 1], [0, 0]], [513, 0]), layer([[1, 1]], [0])))
-    error = refusal(BundleParts.of(network, toy_schema(2)).write(tmp_path / "bundle"))
-    assert error.field == "layers[0].thresholds[0]"
-
-
-def test_squared_weights_over_the_budget_are_named(tmp_path: Path) -> None:
-    network = Network((layer([[0, 1], [0, 0]], [0, 0]), layer([[89, 5]], [0])))
-    error = refusal(BundleParts.of(network, toy_schema(2)).write(tmp_path / "bundle"))
-    assert 89**2 + 5**2 > 7938 > 89**2
-    assert error.field == "layers[1].weights[0]"
-
-
 def test_layers_that_do_not_fit_one_another_are_named(tmp_path: Path) -> None:
     parts = BundleParts()
     parts.tensors["layers.1.weights"] = np.zeros((1, 3), dtype=np.int16)
@@ -265,11 +256,62 @@ def test_another_number_of_inputs_than_the_schema_has_bits_is_named(tmp_path: Pa
     assert refusal(BundleParts(schema=toy_schema(2, 2)).write(tmp_path / "bundle")).field == "layers[0]"
 
 
-def test_more_than_one_output_bit_is_no_label(tmp_path: Path) -> None:
-    network = Network((layer([[0, 1], [1, 0]], [0, 0]),))
-    assert refusal(BundleParts.of(network, toy_schema(2)).write(tmp_path / "bundle")).field == "output"
+SCALE = {"bits": 2, "minimum": -1, "step": 1}
+OF_SCORES = {"output": "scores", "scores": SCALE}
 
 
-def test_three_classes_do_not_fit_one_bit(tmp_path: Path) -> None:
-    schema = toy_schema(2, 3).model_copy(update={"classes": ("a", "b", "c")})
-    assert refusal(BundleParts(schema=schema).write(tmp_path / "bundle")).field == "output"
+def classes(count: int) -> InputSchema:
+    return toy_schema(2).model_copy(update={"classes": tuple("abcde"[:count])})
+
+
+def outputs(count: int) -> Network:
+    return Network((layer([[0, 1]] * count, [0] * count),))
+
+
+@pytest.mark.parametrize(
+    ("given_outputs", "given_classes", "changes"),
+    [(1, 3, {}), (2, 3, {}), (3, 2, {}), (1, 2, OF_SCORES), (3, 2, OF_SCORES)],
+)
+def test_outputs_that_do_not_fit_the_classes_are_refused(
+    tmp_path: Path, given_outputs: int, given_classes: int, changes: dict[str, Any]
+) -> None:
+    parts = BundleParts.of(outputs(given_outputs), classes(given_classes))
+    parts.changes = changes
+    assert refusal(parts.write(tmp_path / "bundle")).field == "output"
+
+
+@pytest.mark.parametrize(
+    ("given_outputs", "given_classes", "changes", "head"),
+    [
+        (1, 2, {}, LabelBit()),
+        (2, 2, {}, LabelArgmax(2)),
+        (5, 5, {}, LabelArgmax(5)),
+        (2, 2, OF_SCORES, Scores(2, ScoreScale(bits=2, minimum=-1, step=1))),
+    ],
+)
+def test_the_head_is_that_of_the_output(
+    tmp_path: Path, given_outputs: int, given_classes: int, changes: dict[str, Any], head: Head
+) -> None:
+    parts = BundleParts.of(outputs(given_outputs), classes(given_classes))
+    parts.changes = changes
+    assert read_bundle(parts.write(tmp_path / "bundle")).network.head == head
+
+
+def test_a_measured_range_is_due_for_each_evaluated_layer(tmp_path: Path) -> None:
+    reached = {"minimum": -3, "maximum": 4, "records": 10}
+    parts = BundleParts.of(outputs(3), classes(3))  # comparisons and winners: two layers
+    parts.changes = {"measured_ranges": [reached] * 2}
+    assert len(read_bundle(parts.write(tmp_path / "good")).manifest.measured_ranges or ()) == 2
+    parts.changes = {"measured_ranges": [reached]}
+    assert refusal(parts.write(tmp_path / "bad")).field == "measured_ranges"
+
+
+def test_a_convolution_cannot_be_the_last_layer(tmp_path: Path) -> None:
+    convolution = {
+        "kind": "convolution", "channels": 1, "height": 2, "width": 1, "filters": 1,
+        "kernel": [2, 1], "stride": [1, 1], "padding": [0, 0],
+    }  # fmt: skip
+    parts = BundleParts.of(outputs(1), toy_schema(2))
+    parts.tensors["layers.0.weights"] = parts.tensors["layers.0.weights"].reshape(1, 1, 2, 1)
+    parts.changes = {"layers": [convolution]}
+    assert refusal(parts.write(tmp_path / "bundle")).field == "layers[0].kind"

@@ -22,11 +22,19 @@ from epaas_shared.frame import (
     encode_frame_start,
 )
 from epaas_shared.protocol import Problem
+from epaas_shared.scores import ScoreScale
 
 KINDS: list[type[FrameHeader]] = [EvaluationKeysHeader, RecordHeader, ResultHeader]
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
+SIGNED = st.integers(-(2**20), 2**20)
 SIZES = st.integers(min_value=1, max_value=2**64)
 PAYLOADS = st.binary(max_size=64)
+
+
+VALUES: dict[str, st.SearchStrategy[object]] = {
+    **dict.fromkeys(("profile", "input_schema", "evaluation_keys", "model"), DIGESTS),
+    "scores": st.none() | st.builds(ScoreScale, bits=st.integers(1, 6), minimum=SIGNED, step=st.integers(1, 2**20)),
+}
 
 
 @st.composite
@@ -35,7 +43,7 @@ def headers(draw: st.DrawFn) -> FrameHeader:
     kind = draw(st.sampled_from(KINDS))
     values: dict[str, object] = {"payload_bytes": 0}
     for name in kind.model_fields.keys() - {"kind", "payload_bytes"}:
-        values[name] = draw(DIGESTS if name in ("profile", "input_schema", "evaluation_keys", "model") else SIZES)
+        values[name] = draw(VALUES.get(name, SIZES))
     return kind(**values)
 
 
@@ -151,9 +159,10 @@ def test_a_frame_of_another_kind_is_refused(frame: tuple[FrameHeader, bytes], ex
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_header_may_be_as_long_as_the_limit_and_no_longer(kind: type[FrameHeader]) -> None:
-    values = {name: "0" * 64 if field.annotation is str else 1 for name, field in kind.model_fields.items()}
+    due = {name: field for name, field in kind.model_fields.items() if field.is_required()}
+    values = {name: "0" * 64 if field.annotation is str else 1 for name, field in due.items()}
     header = kind.model_validate({**values, "kind": kind.model_fields["kind"].default, "payload_bytes": 0})
-    body = canonical_json(header.model_dump(mode="json"))
+    body = canonical_json(header.model_dump(mode="json", exclude_none=True))
     longest = body + b" " * (MAX_HEADER_BYTES - len(body))
     assert decode_frame(raw_frame(longest), kind) == (header, b"")
     assert refused_or_decoded(raw_frame(longest + b" "), kind)
@@ -211,6 +220,29 @@ def test_a_missing_or_unknown_field_is_named() -> None:
     with pytest.raises(InvalidCiphertext) as caught:
         decode_frame(raw_frame(canonical_json({**fields, "secret": 1})), RecordHeader)
     assert caught.value.field == "body.secret"
+
+
+def test_a_header_of_a_label_says_nothing_of_scores() -> None:
+    header = ResultHeader(
+        payload_bytes=0, profile="0" * 64, evaluation_keys="1" * 64, model="2" * 64, records=1, values=1
+    )
+    assert b"scores" not in encode_frame(header, b"")
+    scored = header.model_copy(update={"scores": ScoreScale(bits=2, minimum=-3, step=4)})
+    assert b'"scores":{"bits":2,"minimum":-3,"step":4}' in encode_frame(scored, b"")
+
+
+@pytest.mark.parametrize(
+    "scale", [1, [], {}, {"bits": 2.0, "minimum": 0, "step": 1}, {"bits": 7, "minimum": 0, "step": 1}]
+)
+def test_a_header_with_an_impossible_scale_is_refused(scale: object) -> None:
+    header = ResultHeader(
+        payload_bytes=0, profile="0" * 64, evaluation_keys="1" * 64, model="2" * 64, records=1, values=1
+    )
+    fields = {**header.model_dump(mode="json"), "scores": scale}
+    with pytest.raises(InvalidCiphertext) as caught:
+        decode_frame(raw_frame(canonical_json(fields)), ResultHeader)
+    assert caught.value.field is not None
+    assert caught.value.field.startswith("body.scores")
 
 
 def test_the_errors_of_keys_and_of_ciphertexts_differ() -> None:

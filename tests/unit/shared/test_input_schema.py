@@ -28,7 +28,15 @@ def schemas(draw: st.DrawFn) -> InputSchema:
     for index in range(draw(st.integers(1, 5))):
         bounds = draw(st.lists(NUMBERS, min_size=3, max_size=7, unique=True).map(sorted))
         assume(all(low < high for low, high in pairwise(bounds)))
-        features.append(Feature(name=f"f{index}", edges=tuple(bounds[1:-1]), minimum=bounds[0], maximum=bounds[-1]))
+        features.append(
+            Feature(
+                name=f"f{index}",
+                kind=draw(st.sampled_from(("one-hot-bins", "thresholds"))),
+                edges=tuple(bounds[1:-1]),
+                minimum=bounds[0],
+                maximum=bounds[-1],
+            )
+        )
     return InputSchema(
         task="toy", version=1, title="toy", target="label", classes=("no", "yes"), features=tuple(features)
     )
@@ -50,9 +58,12 @@ def schemas_with_records(draw: st.DrawFn) -> tuple[InputSchema, list[dict[str, f
 
 
 def slow_bits(schema: InputSchema, record: dict[str, float]) -> list[int]:
-    """Bin i holds the values v with edges[i-1] <= v < edges[i], said in the plainest way."""
+    """Bin i holds the values v with edges[i-1] <= v < edges[i], threshold i those from edges[i] on."""
     bits = []
     for feature in schema.features:
+        if feature.kind == "thresholds":
+            bits += [int(record[feature.name] >= edge) for edge in feature.edges]
+            continue
         bounds = [-math.inf, *feature.edges, math.inf]
         bits += [int(low <= record[feature.name] < high) for low, high in pairwise(bounds)]
     return bits
@@ -82,14 +93,35 @@ def test_bits_are_those_of_the_plain_definition(drawn: tuple[InputSchema, list[d
 
 
 @given(schemas_with_records())
-def test_exactly_one_bit_of_each_group_is_set(drawn: tuple[InputSchema, list[dict[str, float]]]) -> None:
+def test_the_bits_of_a_feature_are_one_of_its_patterns(drawn: tuple[InputSchema, list[dict[str, float]]]) -> None:
     schema, records = drawn
     bits = schema.encode(records)
     covered = np.zeros(schema.bits, dtype=int)
-    for group in schema.groups:
-        assert (bits[:, group].sum(axis=1) == 1).all()
-        covered[group] += 1
+    for encoding in schema.encodings:
+        assert {tuple(row) for row in bits[:, encoding.bits].tolist()} <= set(map(tuple, encoding.patterns.tolist()))
+        covered[encoding.bits] += 1
     assert (covered == 1).all()
+
+
+@given(schemas())
+def test_every_pattern_is_that_of_some_value(schema: InputSchema) -> None:
+    for feature, encoding in zip(schema.features, schema.encodings, strict=True):
+        alone = schema.model_copy(update={"features": (feature,)})
+        rows = [{feature.name: value} for value in (feature.minimum, *feature.edges)]
+        assert alone.encode(rows).tolist() == encoding.patterns.tolist()
+
+
+def test_a_threshold_is_a_bit_from_its_edge_on() -> None:
+    pixel = {"name": "pixel", "kind": "thresholds", "edges": (0.5,), "minimum": 0, "maximum": 1}
+    grey = {"name": "grey", "kind": "thresholds", "edges": (1.0, 2.0, 3.0), "minimum": 0, "maximum": 4}
+    schema = toy(features=(pixel, grey))
+    assert schema.bits == 4
+    rows = [{"pixel": 0, "grey": 2.0}, {"pixel": 0.5, "grey": math.nextafter(2.0, 0.0)}, {"pixel": 1, "grey": 4}]
+    assert schema.encode(rows).tolist() == [[0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+    first, second = schema.encodings
+    assert (first.bits, first.patterns.tolist(), first.free) == (slice(0, 1), [[0], [1]], True)
+    assert second.patterns.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert not second.free
 
 
 def test_a_value_on_an_edge_is_in_the_bin_above() -> None:

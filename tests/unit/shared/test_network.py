@@ -1,4 +1,4 @@
-"""The plain network against its definition in pure Python, and the refusal of what a profile cannot evaluate."""
+"""The plain network: layers one after another, heads, and how far the sums reach."""
 
 from __future__ import annotations
 
@@ -11,35 +11,31 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from epaas_shared.errors import InvalidBundle
-from epaas_shared.network import DenseLayer, Network, check_fits, labels
-from epaas_shared.profile import default_profile
+from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
+from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers
+from epaas_shared.network import RECORDS_AT_ONCE, Network
+from epaas_shared.ranges import SumRange, measured_ranges, worst_case_ranges
+from epaas_shared.schema import Encoding
+from epaas_shared.scores import ScoreScale
 
-PROFILE = default_profile()
 
-
-@st.composite
-def layers(draw: st.DrawFn, inputs: int, outputs: int, largest: int = 9) -> DenseLayer:
-    whole = st.integers(-largest, largest)
-    weights = draw(st.lists(st.lists(whole, min_size=inputs, max_size=inputs), min_size=outputs, max_size=outputs))
-    thresholds = draw(st.lists(whole, min_size=outputs, max_size=outputs))
-    return DenseLayer(np.array(weights, dtype=np.int64), np.array(thresholds, dtype=np.int64))
+def random_dense(random: np.random.Generator, outputs: int, inputs: int) -> DenseLayer:
+    return DenseLayer(random.integers(-3, 4, (outputs, inputs)), random.integers(-3, 4, outputs))
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
-    return Network(tuple(draw(layers(inputs, outputs)) for inputs, outputs in pairwise(widths)))
-
-
-def slow_sums(layer: DenseLayer, bits: tuple[int, ...]) -> list[int]:
-    weights, thresholds = layer.weights.tolist(), layer.thresholds.tolist()
-    return [sum(w * x for w, x in zip(row, bits, strict=True)) - t for row, t in zip(weights, thresholds, strict=True)]
-
-
-def slow_evaluate(network: Network, bits: tuple[int, ...]) -> tuple[int, ...]:
-    for layer in network.layers:
-        bits = tuple(int(total >= 0) for total in slow_sums(layer, bits))
-    return bits
+    """Up to three layers, the first of them perhaps a convolution, and any head."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    widths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3))
+    first: ConvolutionLayer | DenseLayer
+    if draw(st.booleans()):
+        first = ConvolutionLayer(random.integers(-1, 2, (2, 1, 2, 2)), random.integers(-1, 2, 2), 3, 2, padding=(0, 1))
+    else:
+        first = random_dense(random, draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    layers = (first, *(random_dense(random, after, before) for before, after in pairwise([first.outputs, *widths])))
+    scale = draw(st.none() | st.builds(ScoreScale, bits=st.integers(1, 3), minimum=st.just(-5), step=st.just(2)))
+    return Network(layers, Scores(widths[-1], scale) if scale else None)
 
 
 def all_bits(count: int) -> NDArray[np.uint8]:
@@ -50,107 +46,53 @@ def layer(weights: list[list[int]], thresholds: list[int]) -> DenseLayer:
     return DenseLayer(np.array(weights, dtype=np.int64), np.array(thresholds, dtype=np.int64))
 
 
+def last_sums(network: Network, bits: NDArray[np.uint8]) -> Integers:
+    for before in network.layers[:-1]:
+        bits = (before.sums(bits) >= 0).astype(np.uint8)
+    return network.layers[-1].sums(bits)
+
+
 @given(networks())
-def test_every_input_is_evaluated_as_defined(network: Network) -> None:
+def test_the_plain_values_are_those_of_the_evaluated_layers(network: Network) -> None:
     every = all_bits(network.inputs)
-    outputs = network.evaluate(every)
-    assert outputs.dtype == np.uint8
-    assert [tuple(row) for row in outputs.tolist()] == [slow_evaluate(network, tuple(row)) for row in every.tolist()]
-    assert network.neurons == sum(len(layer.thresholds) for layer in network.layers)
+    values = network.evaluate(every)
+    assert values.shape == (len(every), network.values)
+    assert values.tolist() == (network.evaluate_bits(every) @ network.head.combination.T).tolist()
+    assert network.neurons == sum(layer.outputs for layer in network.evaluated_layers)
 
 
-@given(st.integers(1, 5).flatmap(lambda inputs: layers(inputs, 3, largest=2**15)))
-def test_sums_are_those_of_exact_arithmetic(dense: DenseLayer) -> None:
-    every = all_bits(dense.inputs)
-    assert dense.sums(every).tolist() == [slow_sums(dense, tuple(row)) for row in every.tolist()]
+@given(networks())
+def test_the_prediction_is_that_of_the_last_sums(network: Network) -> None:
+    every = all_bits(network.inputs)
+    sums = last_sums(network, every)
+    if network.scores:
+        sums = np.clip((sums - network.scores.minimum) // network.scores.step, 0, 2**network.scores.bits - 1)
+        assert network.evaluate(every).tolist() == sums.tolist()
+    elif sums.shape[1] == 1:
+        sums = np.concatenate([-np.ones_like(sums), 2 * sums + 1], axis=1)
+        sums[:, 0] = 0
+    assert network.predict(every) == sums.argmax(axis=1).tolist()
 
 
-@given(st.integers(1, 8).flatmap(lambda inputs: layers(inputs, 2)))
-def test_bounds_of_free_bits_are_reached_and_not_passed(dense: DenseLayer) -> None:
-    sums = dense.sums(all_bits(dense.inputs))
-    low, high = dense.sum_bounds(None)
-    assert low.tolist() == sums.min(axis=0).tolist()
-    assert high.tolist() == sums.max(axis=0).tolist()
+@pytest.mark.parametrize("count", [0, 1, RECORDS_AT_ONCE, RECORDS_AT_ONCE + 1])
+def test_any_number_of_records_is_evaluated(count: int) -> None:
+    network = Network((layer([[1, 1]], [2]),))
+    bits = np.random.default_rng(0).integers(0, 2, (count, 2)).astype(np.uint8)
+    assert network.evaluate(bits).tolist() == bits.all(axis=1)[:, None].tolist()
+    assert network.predict(bits) == bits.all(axis=1).tolist()
 
 
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
-def test_bounds_of_one_hot_groups_are_reached_and_not_passed(sizes: list[int], data: st.DataObject) -> None:
-    dense = data.draw(layers(sum(sizes), 2))
-    ends = np.cumsum(sizes).tolist()
-    groups = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-    every = np.array([np.concatenate(rows) for rows in product(*(np.eye(size) for size in sizes))], dtype=np.uint8)
-    sums = dense.sums(every)
-    low, high = dense.sum_bounds(groups)
-    assert low.tolist() == sums.min(axis=0).tolist()
-    assert high.tolist() == sums.max(axis=0).tolist()
+def test_the_head_follows_from_the_outputs() -> None:
+    assert Network((layer([[1]], [0]),)).head == LabelBit()
+    assert Network((layer([[1]] * 5, [0] * 5),)).head == LabelArgmax(5)
+    assert Network((layer([[1]] * 5, [0] * 5),)).values == 3
 
 
-def pairs(count: int) -> list[slice]:
-    return [slice(2 * index, 2 * index + 2) for index in range(count)]
-
-
-def span(total: int, threshold: int) -> DenseLayer:
-    """Two neurons, of which the second sums over ``total`` pairs of one-hot bits to 0..total around its threshold."""
-    return layer([[0, 0] * total, [0, 1] * total], [0, threshold])
-
-
-def test_a_sum_that_just_fills_the_range_is_accepted() -> None:
-    assert (PROFILE.sum_minimum, PROFILE.sum_maximum) == (-512, 511)
-    check_fits(Network((span(1023, 512),)), PROFILE, pairs(1023))
-
-
-@pytest.mark.parametrize(("total", "threshold"), [(1023, 511), (1023, 513), (1024, 512), (1, -511), (1, 513)])
-def test_a_sum_just_outside_the_range_is_refused_by_neuron(total: int, threshold: int) -> None:
+@pytest.mark.parametrize("head", [LabelBit(), LabelArgmax(3), Scores(1, ScoreScale(bits=1, minimum=0, step=1))])
+def test_a_head_for_another_number_of_outputs_is_refused(head: Head) -> None:
     with pytest.raises(InvalidBundle) as caught:
-        check_fits(Network((span(total, threshold),)), PROFILE, pairs(total))
-    assert caught.value.field == "layers[0].thresholds[1]"
-    assert f"from {-threshold} to {total - threshold}" in caught.value.detail
-
-
-@pytest.mark.parametrize("threshold", [512, -510])
-def test_a_threshold_at_the_end_of_the_range_is_accepted(threshold: int) -> None:
-    check_fits(Network((span(1, threshold),)), PROFILE, pairs(1))
-
-
-def test_one_hot_groups_count_in_the_first_layer_only() -> None:
-    first = layer([[0, 0]] * 1026, [0] * 1026)
-    fits = Network((first, layer([[1] * 1023 + [0] * 3], [512])))
-    check_fits(fits, PROFILE, pairs(1))
-    too_wide = Network((first, layer([[1] * 1024 + [0] * 2], [512])))
-    with pytest.raises(InvalidBundle) as caught:
-        check_fits(too_wide, PROFILE, pairs(1))
-    assert caught.value.field == "layers[1].thresholds[0]"
-
-
-def test_squared_weights_of_bootstrapped_inputs_stay_within_the_budget() -> None:
-    assert PROFILE.squared_norm_budget == 63**2 + 63**2
-    first = layer([[0, 0]] * 3, [0] * 3)
-    check_fits(Network((first, layer([[1, 0, 0], [63, -63, 0]], [0, 0]))), PROFILE, pairs(1))
-    with pytest.raises(InvalidBundle) as caught:
-        check_fits(Network((first, layer([[1, 0, 0], [63, -63, 1]], [0, 0]))), PROFILE, pairs(1))
-    assert caught.value.field == "layers[1].weights[1]"
-    assert "7939" in caught.value.detail
-
-
-def test_squared_weights_of_fresh_inputs_have_a_larger_budget() -> None:
-    assert PROFILE.fresh_squared_norm_budget == 4096 * 1024**2
-    groups = [slice(0, 4096), slice(4096, 4097)]
-    within = layer([[0] * 4097, [1024] * 4096 + [0]], [0, 1024])
-    check_fits(Network((within,)), PROFILE, groups)
-    beyond = layer([[0] * 4097, [1024] * 4096 + [1]], [0, 1024])
-    with pytest.raises(InvalidBundle) as caught:
-        check_fits(Network((beyond,)), PROFILE, groups)
-    assert caught.value.field == "layers[0].weights[1]"
-
-
-@pytest.mark.parametrize(
-    ("weights", "thresholds"),
-    [(np.zeros((2, 3)), np.zeros(3)), (np.zeros(3), np.zeros(3)), (np.zeros((0, 3)), np.zeros(0)),
-     (np.zeros((3, 0)), np.zeros(3)), (np.zeros((2, 3)), np.zeros((2, 1)))],
-)  # fmt: skip
-def test_a_layer_of_impossible_shape_is_none(weights: NDArray[np.int64], thresholds: NDArray[np.int64]) -> None:
-    with pytest.raises(InvalidBundle):
-        DenseLayer(weights, thresholds)
+        Network((layer([[1], [1]], [0, 0]),), head)
+    assert caught.value.field == "layers[0].weights"
 
 
 def test_layers_must_fit_one_another() -> None:
@@ -161,8 +103,54 @@ def test_layers_must_fit_one_another() -> None:
         Network(())
 
 
-def test_a_label_is_the_one_output_bit() -> None:
-    assert labels(np.array([[0], [1], [1]], dtype=np.uint8)) == [0, 1, 1]
-    for shape in ((3,), (3, 2)):
-        with pytest.raises(InvalidBundle):
-            labels(np.zeros(shape, dtype=np.uint8))
+def test_the_last_layer_is_dense() -> None:
+    convolution = ConvolutionLayer(np.ones((1, 1, 2, 2), dtype=np.int64), np.array([1]), height=2, width=2)
+    with pytest.raises(InvalidBundle) as caught:
+        Network((convolution,))
+    assert caught.value.field == "layers[0].kind"
+
+
+def pairs(count: int) -> list[Encoding]:
+    return [Encoding(slice(2 * index, 2 * index + 2), np.eye(2, dtype=np.uint8)) for index in range(count)]
+
+
+def test_the_worst_case_is_that_of_the_records_in_the_first_layer_and_of_any_bits_after_it() -> None:
+    network = Network((layer([[1, 2, -1, 0], [5, 5, 5, 5]], [3, 9]), layer([[4, -7]], [2])))
+    assert worst_case_ranges(network, pairs(2)) == (
+        SumRange(-3, 1, 100, fresh=True, source="worst-case"),
+        SumRange(-9, 2, 65, fresh=False, source="worst-case"),
+    )
+
+
+def test_the_worst_case_covers_the_layers_of_the_head() -> None:
+    network = Network((layer([[1, 0], [0, 1], [0, 0]], [0, 0, 1]),))
+    reached = worst_case_ranges(network, pairs(1))
+    assert [(one.minimum, one.maximum, one.squared_norm, one.fresh) for one in reached] == [
+        (-1, 2, 2, True),  # S_0 - S_1 is 1 or -1, S_0 - S_2 and S_1 - S_2 are 1 or 2
+        (-2, 0, 2, False),  # a class wins if and only if its sum is the greatest possible
+    ]
+
+
+@given(networks(), st.integers(0, 2**32))
+def test_measured_ranges_are_reached_and_within_the_worst_case(network: Network, seed: int) -> None:
+    bits = np.random.default_rng(seed).integers(0, 2, (5, network.inputs)).astype(np.uint8)
+    free = [Encoding(slice(at, at + 1), np.array([[0], [1]], dtype=np.uint8)) for at in range(network.inputs)]
+    measured = measured_ranges(network, bits)
+    for seen, worst, evaluated in zip(
+        measured, worst_case_ranges(network, free), network.evaluated_layers, strict=True
+    ):
+        sums = evaluated.sums(bits)
+        assert (seen.minimum, seen.maximum, seen.source) == (sums.min(), sums.max(), "measured")
+        assert worst.minimum <= seen.minimum <= seen.maximum <= worst.maximum
+        assert (seen.squared_norm, seen.fresh) == (worst.squared_norm, worst.fresh)
+        bits = (sums >= 0).astype(np.uint8)
+    assert measured[0].fresh
+    assert not any(reached.fresh for reached in measured[1:])
+
+
+def test_ranges_are_measured_over_all_records() -> None:
+    network = Network((layer([[3, -4]], [0]),))
+    bits = np.zeros((2 * RECORDS_AT_ONCE + 1, 2), dtype=np.uint8)
+    bits[0, 0] = bits[-1, 1] = 1
+    (reached,) = measured_ranges(network, bits)
+    assert (reached.minimum, reached.maximum) == (-4, 3)
