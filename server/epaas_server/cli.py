@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from epaas_shared import __version__
 from epaas_shared.command import run_command
+
+if TYPE_CHECKING:
+    from epaas_server.plan import Plan
+    from epaas_server.registry import Registry
+    from epaas_shared.protocol import ModelVersion
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Serve encrypted predictions."
@@ -20,6 +25,13 @@ app.add_typer(circuits, name="circuits")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where bundles, keys, jobs and the database are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(help="How layers are evaluated: named once for all, or once for each layer [default: the cheapest]."),
+]
+TrustMeasuredRanges = Annotated[
+    bool, typer.Option(help="Provide for the sums that training measured and a margin, not for every possible record.")
+]
 
 
 def main() -> None:
@@ -62,6 +74,8 @@ def worker(
 @app.command()
 def publish(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder, as `epaas-train fit` wrote it.")],
+    strategy: Strategies = None,
+    trust_measured_ranges: TrustMeasuredRanges = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -71,23 +85,40 @@ def publish(
     """
     from epaas_server.services import Services
 
-    services = Services.open(_settings(data_dir=data_dir))
-    model = services.registry.publish(bundle)
-    _result(
-        model.model_dump(mode="json"),
-        f"{model.name} version {model.version} ({model.digest[:12]}, {model.cost.bootstraps} bootstraps a record)",
-        as_json,
-    )
+    registry = Services.open(_settings(data_dir=data_dir)).registry
+    model = registry.publish(bundle, strategy or (), trust_measured_ranges=trust_measured_ranges)
+    _planned_result(registry, model, as_json)
+
+
+@app.command()
+def plan(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    strategy: Strategies = None,
+    trust_measured_ranges: TrustMeasuredRanges = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Change how the newest version of a model is evaluated. Nothing is compiled, no client is told.
+
+    Example: epaas-server plan breast-cancer --strategy reduce-tree --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    registry = Services.open(_settings(data_dir=data_dir)).registry
+    changed = registry.change_plan(model, strategy or (), trust_measured_ranges=trust_measured_ranges)
+    _planned_result(registry, changed, as_json)
 
 
 @app.command()
 def models(data_dir: DataDir = None, as_json: Json = False) -> None:
-    """List the newest version of every published model."""
+    """List the newest version of every published model, and how it is evaluated."""
     from epaas_server.services import Services
 
-    versions = Services.open(_settings(data_dir=data_dir)).registry.versions()
-    lines = [f"{model.name} version {model.version}: {model.title}" for model in versions]
-    _result({"models": [model.model_dump(mode="json") for model in versions]}, "\n".join(lines), as_json)
+    registry = Services.open(_settings(data_dir=data_dir)).registry
+    versions = [(model, registry.plan(model)) for model in registry.versions()]
+    lines = [f"{model.name} version {model.version}: {model.title} ({_summary(plan)})" for model, plan in versions]
+    documents = [{**model.model_dump(mode="json"), "plan": plan.model_dump(mode="json")} for model, plan in versions]
+    _result({"models": documents}, "\n".join(lines), as_json)
 
 
 @circuits.command()
@@ -130,6 +161,27 @@ def _settings(**given: Any) -> Any:
     except ValidationError as invalid:
         first = invalid.errors()[0]
         raise InvalidRequest(first["msg"].lower(), field=".".join(str(part) for part in first["loc"])) from None
+
+
+def _planned_result(registry: Registry, model: ModelVersion, as_json: bool) -> None:
+    plan = registry.plan(model)
+    if not plan.hides_weights:
+        _warn("the cost of a request will say which weights of this model are zero, and something of its thresholds")
+    if not plan.exact:
+        _warn("predictions will differ from the plain model where a sum is near its threshold")
+    text = f"{model.name} version {model.version} ({model.digest[:12]}, {model.cost.bootstraps} bootstraps a record)"
+    document = {**model.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
+    _result(document, f"{text}, by {_summary(plan)}", as_json)
+
+
+def _summary(plan: Plan) -> str:
+    """Strategies and ranges in a line."""
+    ranges = "measured ranges" if any(layer.sums.source == "measured" for layer in plan.layers) else "worst-case ranges"
+    return f"{', '.join(dict.fromkeys(plan.strategies))}; {ranges}"
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"epaas-server: warning: {text}\n")
 
 
 def _result(document: dict[str, Any], text: str, as_json: bool) -> None:

@@ -49,7 +49,8 @@ model_versions = Table(
     Column("digest", String, nullable=False),
     Column("manifest", JSON, nullable=False),
     Column("task", String, nullable=False),
-    Column("bootstraps", Integer, nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("cost", JSON, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
     UniqueConstraint("name", "digest"),
 )
@@ -85,6 +86,8 @@ jobs = Table(
     Column("model_version", Integer),
     Column("model_digest", String),
     Column("records", Integer),
+    Column("plan", JSON),
+    Column("predicted_seconds", Float),
     Column("record_blob", String),
     # how far it is
     Column("bootstraps_done", Integer, nullable=False, default=0),
@@ -105,7 +108,8 @@ calibration = Table(
     "calibration",
     metadata,
     Column("profile", String, primary_key=True),
-    Column("seconds_per_bootstrap", Float, nullable=False),
+    Column("rates", JSON, nullable=False),
+    Column("correction", Float, nullable=False),
 )
 
 

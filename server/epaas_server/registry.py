@@ -9,17 +9,20 @@ import errno
 import json
 import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from epaas_server.blobs import storage_errors, write_durably
 from epaas_server.bundles import Bundle, read_bundle
-from epaas_server.database import calibration, model_versions, reading
-from epaas_server.engine.evaluate import bootstraps
+from epaas_server.calibration import Calibration
+from epaas_server.cost import EvaluationCost
+from epaas_server.database import model_versions, reading
+from epaas_server.plan import Plan, cost_of, make_plan
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, BundleManifest
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
 from epaas_shared.profile import profile_by_digest
@@ -40,13 +43,21 @@ class Registry:
         """The manifest of a published bundle."""
         return BundleManifest.model_validate_json((self.bundle_folder(digest) / MANIFEST_FILE).read_bytes())
 
-    def publish(self, source: Path) -> ModelVersion:
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.database)
+
+    def publish(
+        self, source: Path, strategies: Sequence[str] = (), *, trust_measured_ranges: bool = False
+    ) -> ModelVersion:
         """Check the bundle in ``source``, copy it and make it the newest version of its name.
 
-        A bundle that is already the newest version is not published twice. Raises :class:`InvalidBundle`.
+        How it is evaluated is as in :func:`epaas_server.plan.make_plan`. A bundle that is already the newest version is
+        not published twice, but planned again. Raises :class:`InvalidBundle` and :class:`InvalidInput`.
         """
         bundle = read_bundle(source)
         name = bundle.manifest.name
+        planned = _planned(bundle, make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges))
         with reading(self.database) as connection:
             _check_task(connection, bundle)
         self._copy(bundle)
@@ -65,8 +76,8 @@ class Registry:
                         digest=bundle.digest,
                         manifest=bundle.manifest.model_dump(mode="json"),
                         task=bundle.schema.name,
-                        bootstraps=bootstraps(bundle.network, bundle.profile),
                         published_at=datetime.now(UTC),
+                        **planned,
                     )
                 )
             elif newest is not None and newest.version != known:
@@ -74,7 +85,29 @@ class Registry:
                     f"this bundle is already published as version {known} of {name}; version {newest.version} is newer",
                     field="name",
                 )
+            else:
+                connection.execute(update(model_versions).filter_by(name=name, version=known).values(**planned))
         return self.version(name)
+
+    def change_plan(
+        self, name: str, strategies: Sequence[str] = (), *, trust_measured_ranges: bool = False
+    ) -> ModelVersion:
+        """Evaluate the newest version of a model in another way from now on; jobs that are queued keep theirs."""
+        version = self.version(name)
+        bundle = read_bundle(self.bundle_folder(version.digest))
+        planned = _planned(bundle, make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges))
+        with self.database.begin() as connection:
+            connection.execute(update(model_versions).filter_by(name=name, version=version.version).values(**planned))
+        return self.version(name)
+
+    def plan(self, model: ModelVersion) -> Plan:
+        """How a version is evaluated at present."""
+        return Plan.model_validate(self._row(model.name, model.version).plan)
+
+    def predicted_seconds(self, model: ModelVersion, records: int) -> float | None:
+        """How long a prediction of so many records will take here, alone."""
+        cost = EvaluationCost.model_validate(self._row(model.name, model.version).cost)
+        return self.calibration.seconds(cost, model.profile, records)
 
     def versions(self) -> list[ModelVersion]:
         """The newest version of each model, by name."""
@@ -84,16 +117,17 @@ class Registry:
 
     def version(self, name: str, version: int | None = None) -> ModelVersion:
         """One version, the newest where none is given. Raises :class:`ModelNotFound`."""
+        row = self._row(name, version)
+        return self._document(row)
+
+    def _row(self, name: str, version: int | None) -> Row[Any]:
         query = _newest(name) if version is None else select(model_versions).filter_by(name=name, version=version)
         with reading(self.database) as connection:
             row = connection.execute(query).first()
-            if row is None:
-                which = f"no version {version} of a model" if version is not None else "no model"
-                raise ModelNotFound(f"there is {which} named {name[:80]!r}", field="model")
-            rate = connection.execute(
-                select(calibration.c.seconds_per_bootstrap).filter_by(profile=row.manifest["profile"])
-            ).scalar()
-        return _document(row, rate)
+        if row is None:
+            which = f"no version {version} of a model" if version is not None else "no model"
+            raise ModelNotFound(f"there is {which} named {name[:80]!r}", field="model")
+        return row
 
     def report(self, model: ModelVersion) -> Any:
         return json.loads((self.bundle_folder(model.digest) / REPORT_FILE).read_bytes())
@@ -105,6 +139,35 @@ class Registry:
                 if row.manifest["input_schema"] == digest:
                     return InputSchema.model_validate_json((self.bundle_folder(row.digest) / SCHEMA_FILE).read_bytes())
         raise SchemaNotFound("no published model has this input schema", field="digest")
+
+    def _document(self, row: Row[Any]) -> ModelVersion:
+        manifest = BundleManifest.model_validate(row.manifest)
+        profile = profile_by_digest(manifest.profile)
+        cost = EvaluationCost.model_validate(row.cost)
+        rates = self.calibration.rates(manifest.profile)
+        return ModelVersion(
+            name=row.name,
+            version=row.version,
+            title=manifest.title,
+            digest=row.digest,
+            task=row.task,
+            input_schema=manifest.input_schema,
+            profile=manifest.profile,
+            profile_name=profile.name,
+            security_bits=profile.security_bits,
+            log2_p_error=profile.log2_p_error,
+            output=manifest.output,
+            scores=manifest.scores,
+            cost=Cost(
+                bootstraps=cost.bootstraps,
+                depth=cost.depth,
+                seconds=self.calibration.seconds(cost, manifest.profile),
+                memory_bytes=None if rates is None else cost.memory_bytes(rates, profile),
+                record_bytes=cost.record_bytes(),
+                result_bytes=cost.result_bytes(profile),
+            ),
+            published_at=row.published_at,
+        )
 
     def _copy(self, bundle: Bundle) -> None:
         target = self.bundle_folder(bundle.digest)
@@ -142,22 +205,6 @@ def _newest(name: str) -> Any:
     return select(model_versions).filter_by(name=name).order_by(model_versions.c.version.desc()).limit(1)
 
 
-def _document(row: Row[Any], seconds_per_bootstrap: float | None) -> ModelVersion:
-    manifest = BundleManifest.model_validate(row.manifest)
-    profile = profile_by_digest(manifest.profile)
-    seconds = None if seconds_per_bootstrap is None else row.bootstraps * seconds_per_bootstrap
-    return ModelVersion(
-        name=row.name,
-        version=row.version,
-        title=manifest.title,
-        digest=row.digest,
-        task=row.task,
-        input_schema=manifest.input_schema,
-        profile=manifest.profile,
-        profile_name=profile.name,
-        security_bits=profile.security_bits,
-        log2_p_error=profile.log2_p_error,
-        output=manifest.output,
-        cost=Cost(bootstraps=row.bootstraps, seconds=seconds),
-        published_at=row.published_at,
-    )
+def _planned(bundle: Bundle, plan: Plan) -> dict[str, Any]:
+    """The columns of a version that say how it is evaluated."""
+    return {"plan": plan.model_dump(mode="json"), "cost": cost_of(bundle, plan).model_dump(mode="json")}

@@ -108,7 +108,9 @@ def _create(
         evaluation_keys=header.evaluation_keys,
         records=header.records,
         record_blob=f"jobs/{job_id}/record",
+        plan=services.registry.plan(served),
         bootstraps_total=served.cost.bootstraps * header.records,
+        predicted_seconds=services.registry.predicted_seconds(served, header.records),
         idempotency_key=idempotency_key if idempotency_key is not None else job_id,
         request_digest=digest_json([model, version, digest_bytes(body)]),
     )

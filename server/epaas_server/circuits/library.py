@@ -20,8 +20,6 @@ from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import Unavailable
 from epaas_shared.profile import Profile
 
-SHARED_LIBRARY = "sharedlib.so"
-
 
 def library_folder(cache_dir: Path, profile: Profile) -> Path:
     """Where the library of ``profile`` is or will be."""
@@ -32,7 +30,7 @@ def library_folder(cache_dir: Path, profile: Profile) -> Path:
 
 
 def is_built(cache_dir: Path, profile: Profile) -> bool:
-    return (library_folder(cache_dir, profile) / SHARED_LIBRARY).is_file()
+    return library_folder(cache_dir, profile).is_dir()
 
 
 def ensure_library(cache_dir: Path, profile: Profile) -> Path:

@@ -22,7 +22,9 @@ import numpy as np
 from epaas_server.blobs import Blobs
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.circuits.definitions import CIRCUITS, Circuit
-from epaas_server.engine.evaluate import evaluate_layer
+from epaas_server.engine.batches import Batched
+from epaas_server.engine.calibrate import measure_rates
+from epaas_server.engine.evaluate import combine, evaluate_layer
 from epaas_server.engine.keyset_cache import KeysetCache
 from epaas_server.engine.levelled import expand_seeded
 from epaas_server.engine.rerandomise import rerandomise
@@ -93,6 +95,7 @@ class Evaluator:
         self._blobs = Blobs(configuration.blobs)
         self._keys = KeysetCache(configuration.keyset_cache_bytes, self._load_keys)
         self._tell = tell
+        self._threads = configuration.threads
 
     def run(self, task: Task) -> None:
         """Do a task and tell how it goes."""
@@ -122,7 +125,13 @@ class Evaluator:
         for circuit in CIRCUITS:
             sums = random.integers(0, 2**64, (1, self._profile.ciphertext_words), dtype=np.uint64)
             self._circuits.bootstrap(circuit, sums, keys.keyset)
-        self._tell(Finished(None, time.perf_counter() - begin))
+        rates = None
+        if task.calibrate:
+            rates = measure_rates(self._under(keys), keys.zero_key, self._profile, self._threads)
+        self._tell(Finished(None, time.perf_counter() - begin, rates))
+
+    def _under(self, keys: ClientKeys) -> Callable[[Circuit, Torus], Torus]:
+        return lambda circuit, sums: self._circuits.bootstrap(circuit, sums, keys.keyset)
 
     def _evaluate(self, task: Evaluate) -> None:
         begin = time.perf_counter()
@@ -130,39 +139,43 @@ class Evaluator:
         header, payload = decode_frame(self._blobs.read(task.record_blob), RecordHeader)
         _check_record(header, payload, bundle)
         keys = self._keys.get(task.evaluation_keys)
+        bootstrap = Batched(self._under(keys), lambda count: self._tell(Advanced(count)))
 
-        def bootstrap(circuit: Circuit, sums: Torus) -> Torus:
-            return self._circuits.bootstrap(circuit, sums, keys.keyset)
-
-        layers = bundle.network.layers
+        network = bundle.network
+        layers = network.evaluated_layers
         if task.checkpoint_blob is None:
             bits = expand_seeded(payload, bundle.profile).reshape(header.records, header.bits, -1)
         else:
-            words = np.frombuffer(self._blobs.read(task.checkpoint_blob), dtype="<u8")
-            outputs = layers[task.layers_done - 1].outputs
-            bits = words.astype(np.uint64).reshape(header.records, outputs, -1)
+            bits = self._outputs(task.checkpoint_blob, header.records, layers[task.layers_done - 1].outputs)
         for index in range(task.layers_done, len(layers)):
-            bits = evaluate_layer(
-                layers[index], bits, bundle.profile, bootstrap, lambda count: self._tell(Advanced(count))
-            )
             blob = f"{task.output}-layer-{index + 1}"
-            self._blobs.put(blob, bits.astype("<u8").tobytes())
+            with self._blobs.writer() as writer:
+                for block in evaluate_layer(layers[index], task.plan.layers[index], bits, bundle.profile, bootstrap):
+                    writer.write(block.astype("<u8", copy=False).tobytes())
+                writer.commit(blob)
+            bits = self._outputs(blob, header.records, layers[index].outputs)
             now = time.perf_counter()
             self._tell(LayerDone(index + 1, blob, now - begin))
             begin = now
 
-        results = rerandomise(bits, keys.zero_key, bundle.profile).astype("<u8").tobytes()
+        results = rerandomise(combine(network.head, bits), keys.zero_key, bundle.profile).astype("<u8").tobytes()
         result = ResultHeader(
             payload_bytes=len(results),
             profile=bundle.profile.digest,
             evaluation_keys=task.evaluation_keys,
             model=bundle.digest,
             records=header.records,
-            values=bundle.network.outputs,
+            values=network.values,
+            scores=network.scores,
         )
         result_blob = f"{task.output}-result"
         self._blobs.put(result_blob, encode_frame(result, results))
         self._tell(Finished(result_blob, time.perf_counter() - begin))
+
+    def _outputs(self, blob: str, records: int, outputs: int) -> Torus:
+        """The output bits of a finished layer, (records, outputs, words), mapped from their file: they may be many."""
+        shape = (records, outputs, self._profile.ciphertext_words)
+        return np.memmap(self._blobs.path(blob), dtype="<u8", mode="r", shape=shape)
 
     def _load_keys(self, digest: str) -> tuple[ClientKeys, int]:
         if not self._blobs.has(blob_name(digest)):

@@ -10,7 +10,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from epaas_shared.frame import SEEDED_BYTES
-from epaas_shared.network import DenseLayer
+from epaas_shared.layers import Integers
 from epaas_shared.profile import Profile
 from epaas_shared.zerokey import Torus
 
@@ -38,23 +38,22 @@ def expand_seeded(payload: bytes, profile: Profile) -> Torus:
     return full
 
 
-def weighted_sums(layer: DenseLayer, bits: Torus, profile: Profile) -> Torus:
-    """The sums of a layer, moved so that a neuron's threshold is the middle of the encoding's range.
+def weighted_sums(weights: Integers, bits: Torus) -> Torus:
+    """``weights @ bits`` modulo 2**64: from shapes (neurons, inputs) and (inputs, words) to (neurons, words).
 
-    ``bits`` has shape (records, inputs, words), the result (records, outputs, words): ciphertexts of
-    ``layer.sums(x) - profile.sum_minimum``. The work does not depend on the values of the weights (P2). 64-bit words
-    are cut into limbs of 16 bits, whose products with small weights are exact in double precision, so that BLAS does
-    it.
+    The work does not depend on the values of the weights (P2). 64-bit words are cut into limbs of 16 bits, whose
+    products with small weights are exact in double precision, so that BLAS does it.
     """
-    weights = layer.weights.astype(np.float64)
-    if np.abs(weights).max() * layer.inputs * 2.0**_LIMB_BITS >= 2.0**53:
+    if np.abs(weights).max(initial=0) * weights.shape[1] * 2.0**_LIMB_BITS >= 2.0**53:
         raise ValueError("weights too large for exact sums of limbs")
-    sums = np.zeros((len(bits), layer.outputs, bits.shape[2]), dtype=np.uint64)
-    for record, total in zip(bits, sums, strict=True):
-        for shift in range(0, 64, _LIMB_BITS):
-            limb = (record >> np.uint64(shift)) & np.uint64((1 << _LIMB_BITS) - 1)
-            product = (weights @ limb.astype(np.float64)).astype(np.int64).astype(np.uint64)
-            total += product << np.uint64(shift)
-    offsets = (-layer.thresholds - profile.sum_minimum).astype(np.uint64)
-    sums[:, :, -1] += offsets << np.uint64(profile.message_shift)
+    factors = weights.astype(np.float64)
+    sums = np.zeros((len(weights), bits.shape[1]), dtype=np.uint64)
+    for shift in range(0, 64, _LIMB_BITS):
+        limb = ((bits >> np.uint64(shift)) & np.uint64((1 << _LIMB_BITS) - 1)).astype(np.float64)
+        sums += (factors @ limb).astype(np.int64).astype(np.uint64) << np.uint64(shift)
     return sums
+
+
+def add_clear(ciphertexts: Torus, messages: Integers | int, shift: int) -> None:
+    """Add clear integers times ``2**shift`` to ciphertexts in place; ``messages`` has their shape without the words."""
+    ciphertexts[..., -1] += np.asarray(messages, dtype=np.int64).astype(np.uint64) << np.uint64(shift)

@@ -16,7 +16,7 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 from concrete import compiler  # noqa: E402  (the filter must come first)
 
-from epaas_server.circuits.definitions import BATCH_SIZES, COLUMNS, Circuit  # noqa: E402
+from epaas_server.circuits.definitions import COLUMNS, MODULES, Circuit  # noqa: E402
 from epaas_server.engine.transport import from_wire, to_wire  # noqa: E402
 from epaas_shared.errors import InvalidEvaluationKeys  # noqa: E402
 from epaas_shared.profile import Profile  # noqa: E402
@@ -35,26 +35,38 @@ class Circuits:
     """The circuit library of a profile, loaded from the folder that ``epaas_server.circuits.build`` filled."""
 
     def __init__(self, folder: Path, profile: Profile) -> None:
-        library = compiler.Library(str(folder))
         self._profile = profile
+        self._modules = {name: _Module(folder / name) for name in MODULES}
+        self._module_of = {circuit: name for name, circuits in MODULES.items() for circuit in circuits}
+
+    def bootstrap(self, circuit: Circuit, sums: Torus, keyset: Any) -> Torus:
+        """What the circuit makes of each of ``sums``, shape (n, words) with n one of its batch sizes.
+
+        A circuit of several outputs gives (outputs * n, words), all first outputs first.
+        """
+        batch = len(sums)
+        if batch not in circuit.batch_sizes:
+            raise ValueError(f"{circuit.name} is not compiled for a batch of {batch}")
+        function, weight = self._modules[self._module_of[circuit]].function(circuit.function(batch))
+        columns = np.zeros((batch, COLUMNS, sums.shape[1]), dtype=np.uint64)
+        columns[:, 0] = sums
+        argument = compiler.TransportValue.deserialize(to_wire(columns, circuit.message_bits, self._profile))
+        (result,) = function.call([argument, weight], keyset)
+        return from_wire(result.serialize())
+
+
+class _Module:
+    """One compiled module."""
+
+    def __init__(self, folder: Path) -> None:
+        library = compiler.Library(str(folder))
         self._program = compiler.ServerProgram(library, False)
         # A simulated client needs no key and only turns clear arguments into the runtime's form.
         self._clear = compiler.ClientProgram.create_simulated(library.get_program_info())
         self._functions: dict[str, tuple[Any, Any]] = {}
 
-    def bootstrap(self, circuit: Circuit, sums: Torus, keyset: Any) -> Torus:
-        """The circuit's output bit for each of ``sums``, shape (n, words) with n one of ``BATCH_SIZES``."""
-        batch = len(sums)
-        if batch not in BATCH_SIZES:
-            raise ValueError(f"no circuit for a batch of {batch}")
-        function, weight = self._function(circuit.function(batch))
-        columns = np.zeros((batch, COLUMNS, sums.shape[1]), dtype=np.uint64)
-        columns[:, 0] = sums
-        argument = compiler.TransportValue.deserialize(to_wire(columns, self._profile))
-        (result,) = function.call([argument, weight], keyset)
-        return from_wire(result.serialize())
-
-    def _function(self, name: str) -> tuple[Any, Any]:
+    def function(self, name: str) -> tuple[Any, Any]:
+        """A compiled function and its second argument, which passes the first column on."""
         if name not in self._functions:
             pass_first = compiler.Value(np.eye(COLUMNS, dtype=np.int64)[0])
             weight = self._clear.get_client_circuit(name).simulate_prepare_input(pass_first, 1)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from epaas_server.cost import Rates
+from epaas_server.plan import Plan
+
 
 @dataclass(frozen=True)
 class CheckKeys:
-    """Run every circuit once under these evaluation keys."""
+    """Run every circuit once under these evaluation keys; then maybe measure how fast this machine is."""
 
     evaluation_keys: str
+    calibrate: bool
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Evaluate:
 
     evaluation_keys: str
     bundle: Path
+    plan: Plan
     record_blob: str
     layers_done: int
     checkpoint_blob: str | None
@@ -48,10 +53,11 @@ class LayerDone:
 
 @dataclass(frozen=True)
 class Finished:
-    """``seconds`` since the last layer. ``result_blob`` is None for a key check."""
+    """``seconds`` since the last layer. ``result_blob`` is None for a key check, ``rates`` but where it calibrated."""
 
     result_blob: str | None
     seconds: float
+    rates: Rates | None = None
 
 
 @dataclass(frozen=True)

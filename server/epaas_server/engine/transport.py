@@ -22,8 +22,8 @@ _NO_LIMIT = 2**60
 """Words that the reader may visit: values come from the runtime in this process, never from a network."""
 
 
-def to_wire(ciphertexts: Torus, profile: Profile) -> bytes:
-    """Full ciphertexts of shape (..., words) as the runtime's value of shape (...)."""
+def to_wire(ciphertexts: Torus, message_bits: int, profile: Profile) -> bytes:
+    """Full ciphertexts of shape (..., words) as the runtime's value of shape (...) of ``message_bits`` bits."""
     shape, words = ciphertexts.shape[:-1], ciphertexts.shape[-1]
     value = _schema.Value.new_message()
     value.payload.init("data", 1)[0] = np.ascontiguousarray(ciphertexts, dtype="<u8").tobytes()
@@ -39,7 +39,7 @@ def to_wire(ciphertexts: Torus, profile: Profile) -> bytes:
     kind.encryption.modulus.modulus.init("native")
     kind.compression = "none"
     encoding = kind.encoding.init("integer")
-    encoding.width = profile.message_bits
+    encoding.width = message_bits
     encoding.mode.init("native")
     wire: bytes = value.to_bytes()
     return wire

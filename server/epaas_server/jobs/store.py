@@ -31,7 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
-from epaas_server.database import calibration, evaluation_keys, jobs, reading
+from epaas_server.database import evaluation_keys, jobs, reading
+from epaas_server.plan import Plan
 from epaas_shared.errors import EpaasError, IdempotencyConflict, PredictionNotFound
 from epaas_shared.protocol import KeysState, Prediction, PredictionState, Problem, Progress
 
@@ -63,7 +64,9 @@ class NewPrediction:
     evaluation_keys: str
     records: int
     record_blob: str
+    plan: Plan
     bootstraps_total: int
+    predicted_seconds: float | None
     idempotency_key: str
     request_digest: str
 
@@ -80,6 +83,8 @@ class Claim:
     model_digest: str | None
     records: int
     record_blob: str | None
+    plan: Plan | None
+    predicted_seconds: float | None
     layers_done: int
     checkpoint_blob: str | None
 
@@ -97,7 +102,9 @@ class JobStore:
         values = {"kind": JobKind.PREDICT.value, "state": _QUEUED, "created_at": datetime.now(UTC)}
         try:
             with self._database.begin() as connection:
-                connection.execute(insert(jobs).values(**values, **vars(new)))
+                connection.execute(
+                    insert(jobs).values(**values, **{**vars(new), "plan": new.plan.model_dump(mode="json")})
+                )
         except IntegrityError:
             with reading(self._database) as connection:
                 row = connection.execute(select(jobs).filter_by(idempotency_key=new.idempotency_key)).one()
@@ -123,9 +130,7 @@ class JobStore:
     def get(self, job_id: str) -> Prediction:
         """Raises :class:`PredictionNotFound`."""
         with reading(self._database) as connection:
-            row = self._prediction_row(connection, job_id)
-            rate = connection.execute(select(func.avg(calibration.c.seconds_per_bootstrap))).scalar()
-            return _document(row, rate)
+            return _document(self._prediction_row(connection, job_id))
 
     def result_blob(self, job_id: str) -> str | None:
         with reading(self._database) as connection:
@@ -223,19 +228,6 @@ class JobStore:
             self._prediction_row(connection, job_id)
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
-    def calibrate(self, profile: str, seconds_per_bootstrap: float) -> None:
-        """Remember how fast this machine is, smoothed over the last few evaluations."""
-        with self._database.begin() as connection:
-            known = connection.execute(
-                update(calibration)
-                .where(calibration.c.profile == profile)
-                .values(seconds_per_bootstrap=0.7 * calibration.c.seconds_per_bootstrap + 0.3 * seconds_per_bootstrap)
-            )
-            if known.rowcount == 0:
-                connection.execute(
-                    insert(calibration).values(profile=profile, seconds_per_bootstrap=seconds_per_bootstrap)
-                )
-
     def queue_depth(self) -> dict[str, int]:
         """Jobs by state, for the metrics."""
         with reading(self._database) as connection:
@@ -275,15 +267,17 @@ def _claim(row: Row[Any]) -> Claim:
         model_digest=row.model_digest,
         records=row.records or 0,
         record_blob=row.record_blob,
+        plan=None if row.plan is None else Plan.model_validate(row.plan),
+        predicted_seconds=row.predicted_seconds,
         layers_done=row.layers_done,
         checkpoint_blob=row.checkpoint_blob,
     )
 
 
-def _document(row: Row[Any], seconds_per_bootstrap: float | None) -> Prediction:
+def _document(row: Row[Any]) -> Prediction:
     state = PredictionState(row.state)
-    left = row.bootstraps_total - row.bootstraps_done
-    eta = None if state.finished or seconds_per_bootstrap is None else left * seconds_per_bootstrap
+    left = 1 - row.bootstraps_done / max(1, row.bootstraps_total)
+    eta = None if state.finished or row.predicted_seconds is None else left * row.predicted_seconds
     return Prediction(
         id=row.id,
         state=state,

@@ -42,6 +42,7 @@ class Worker:
         self._store = store
         self._keys = keys
         self._registry = registry
+        self._calibration = registry.calibration
         self._blobs = blobs
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._child: EvaluationChild | None = None
@@ -115,13 +116,15 @@ class Worker:
 
     def _task(self, claim: Claim) -> Task:
         if claim.kind is JobKind.CHECK_KEYS:
-            return CheckKeys(claim.evaluation_keys)
+            return CheckKeys(claim.evaluation_keys, calibrate=self._calibration.rates(default_profile().digest) is None)
         self._keys.usable(claim.evaluation_keys)
         assert claim.model_digest is not None
         assert claim.record_blob is not None
+        assert claim.plan is not None
         return Evaluate(
             evaluation_keys=claim.evaluation_keys,
             bundle=self._registry.bundle_folder(claim.model_digest),
+            plan=claim.plan,
             record_blob=claim.record_blob,
             layers_done=claim.layers_done,
             checkpoint_blob=claim.checkpoint_blob,
@@ -130,8 +133,7 @@ class Worker:
 
     def _follow(self, claim: Claim, child: EvaluationChild) -> None:
         """Hear the child out. Raises what it refuses, :class:`ChildDied` and :class:`LeaseLost`."""
-        done = self._bootstraps_at_start(claim)
-        before = done
+        done = _bootstraps_at_start(claim)
         seconds = 0.0
         last_beat = time.monotonic()
         while True:
@@ -143,8 +145,7 @@ class Worker:
                     seconds += layer_seconds
                     self._store.checkpoint(claim, layers_done, blob, done, layer_seconds)
                 case Finished():
-                    if done > before:
-                        self._store.calibrate(default_profile().digest, (seconds + message.seconds) / (done - before))
+                    self._learn(claim, message, seconds + message.seconds)
                     self._settle(claim, message)
                     return
                 case Refused(code, detail, field, hint):
@@ -159,13 +160,13 @@ class Worker:
                 self._store.release(claim, counts_as_attempt=False)
                 raise LeaseLost(claim.id)
 
-    def _bootstraps_at_start(self, claim: Claim) -> int:
-        """What the finished layers have done already."""
-        if claim.kind is JobKind.CHECK_KEYS or claim.layers_done == 0:
-            return 0
-        assert claim.model_digest is not None
-        layers = self._registry.manifest(claim.model_digest).layers[: claim.layers_done]
-        return sum(layer.outputs for layer in layers) * claim.records * default_profile().bootstraps_per_neuron
+    def _learn(self, claim: Claim, finished: Finished, seconds: float) -> None:
+        """What an evaluation, or the trial run of keys, says of this machine's speed."""
+        profile = default_profile().digest
+        if finished.rates is not None:
+            self._calibration.measured(profile, finished.rates)
+        elif claim.predicted_seconds and claim.layers_done == 0:
+            self._calibration.observed(profile, claim.predicted_seconds, seconds)
 
     def _settle(self, claim: Claim, outcome: Finished | EpaasError) -> None:
         """Record the outcome, once; what the evaluation left behind goes."""
@@ -198,3 +199,10 @@ class Worker:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+
+def _bootstraps_at_start(claim: Claim) -> int:
+    """What the finished layers have done already."""
+    if claim.plan is None:
+        return 0
+    return claim.records * sum(layer.bootstraps for layer in claim.plan.layers[: claim.layers_done])

@@ -1,0 +1,48 @@
+"""What is known of this deployment's speed: rates of the machine, and how evaluations compared with the prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, insert, select, update
+
+from epaas_server.cost import EvaluationCost, Rates
+from epaas_server.database import calibration, reading
+
+_WEIGHT = 0.3
+"""Of the newest evaluation in the correction."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    database: Engine
+
+    def rates(self, profile: str) -> Rates | None:
+        """The rates measured for a profile; None before the first client's keys were tried."""
+        row = self._row(profile)
+        return None if row is None else Rates.model_validate(row.rates)
+
+    def seconds(self, cost: EvaluationCost, profile: str, records: int = 1) -> float | None:
+        """How long an evaluation will take here, alone; None before the first client's keys were tried."""
+        row = self._row(profile)
+        return None if row is None else float(cost.seconds(Rates.model_validate(row.rates), records) * row.correction)
+
+    def _row(self, profile: str) -> Row[Any] | None:
+        with reading(self.database) as connection:
+            return connection.execute(select(calibration).filter_by(profile=profile)).first()
+
+    def measured(self, profile: str, rates: Rates) -> None:
+        """Remember newly measured rates."""
+        values = {"rates": rates.model_dump(), "correction": 1.0}
+        with self.database.begin() as connection:
+            if connection.execute(update(calibration).filter_by(profile=profile).values(**values)).rowcount == 0:
+                connection.execute(insert(calibration).values(profile=profile, **values))
+
+    def observed(self, profile: str, predicted: float, took: float) -> None:
+        """An evaluation is done: let the next prediction be nearer."""
+        change = (1 - _WEIGHT) + _WEIGHT * took / predicted
+        with self.database.begin() as connection:
+            connection.execute(
+                update(calibration).filter_by(profile=profile).values(correction=calibration.c.correction * change)
+            )
