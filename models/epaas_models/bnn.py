@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from epaas_models.folding import fold
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.schema import Bits
@@ -99,7 +100,7 @@ def train(
     else:
         weights = [torch.sign(mean) * (mean.abs() > configuration.settled) for mean in mean_signs]
     norms = _refit(inputs, targets, weights, configuration)
-    return Network(tuple(fold(weight, norm) for weight, norm in zip(weights, norms, strict=True)))
+    return Network(tuple(DenseLayer(*fold(weight, norm)) for weight, norm in zip(weights, norms, strict=True)))
 
 
 def _sign(latent: Tensor) -> Tensor:
@@ -126,26 +127,3 @@ def _refit(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return norms
-
-
-def fold(weights: Tensor, norm: nn.BatchNorm1d) -> DenseLayer:
-    """The integer layer that decides as ``[norm(W x) >= 0]`` in evaluation mode does, for every x in {0,1}^d.
-
-    Where the scale is negative the neuron's weights change sign (thesis 8.4.1). The threshold is found by asking torch
-    for every integer sum, so that rounding in floating point cannot make the two differ. A neuron that is constant
-    gets a threshold just outside its sums.
-    """
-    norm.eval()
-    signs = torch.where(norm.weight < 0, -1.0, 1.0).detach()
-    folded = (signs[:, None] * weights).to(torch.int64)
-    fan_in = int(folded.abs().sum(dim=1).max())
-    sums = torch.arange(-fan_in, fan_in + 1, dtype=torch.float32)
-    with torch.no_grad():
-        fires = norm(sums[:, None] * signs[None, :]) >= 0
-    if not bool((fires[1:] >= fires[:-1]).all()):
-        raise ArithmeticError("batch normalisation is not monotonic in the sum")
-    thresholds = (~fires).sum(dim=0) - fan_in
-    low = torch.clamp(folded, max=0).sum(dim=1)
-    high = torch.clamp(folded, min=0).sum(dim=1)
-    thresholds = torch.minimum(torch.maximum(thresholds, low), high + 1)
-    return DenseLayer(folded.numpy(), thresholds.to(torch.int64).numpy())

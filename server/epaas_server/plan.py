@@ -7,6 +7,7 @@ made once, from the bundle, and checked then; workers follow it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,7 @@ from epaas_server.bundles import Bundle
 from epaas_server.cost import EvaluationCost
 from epaas_server.strategies import ACCUMULATE, STRATEGIES, Strategy
 from epaas_shared.bundle import MeasuredRange
-from epaas_shared.errors import InvalidInput
+from epaas_shared.errors import InvalidBundle, InvalidInput
 from epaas_shared.ranges import SumRange, worst_case_ranges
 
 FALLBACK = "reduce-tree"
@@ -67,8 +68,15 @@ def make_plan(bundle: Bundle, strategies: Sequence[str] = (), *, trust_measured_
     """
     network = bundle.network
     ranges = worst_case_ranges(network, bundle.schema.encodings)
+    measured = _widened(ranges, bundle.manifest.measured_ranges)
     if trust_measured_ranges:
-        ranges = _measured(ranges, bundle.manifest.measured_ranges)
+        if measured is None:
+            raise InvalidInput(
+                "the bundle has no measured ranges",
+                field="trust_measured_ranges",
+                hint="export it with calibration records",
+            )
+        ranges = measured
     named = _one_a_layer(strategies, len(network.layers), len(ranges))
     plans = []
     for index, (layer, sums) in enumerate(zip(network.evaluated_layers, ranges, strict=True)):
@@ -115,22 +123,23 @@ def _one_a_layer(strategies: Sequence[str], layers: int, evaluated: int) -> list
     return [*named, *[named[-1]] * (evaluated - layers)]
 
 
-def _measured(worst: Sequence[SumRange], measured: Sequence[MeasuredRange] | None) -> tuple[SumRange, ...]:
-    """Measured ranges, a quarter wider at either end and never beyond the worst case."""
+def _widened(worst: Sequence[SumRange], measured: Sequence[MeasuredRange] | None) -> tuple[SumRange, ...] | None:
+    """Measured ranges, a quarter wider at either end and never beyond the worst case.
+
+    Raises :class:`InvalidBundle` for one that no record can reach: it was not measured on this network.
+    """
     if measured is None:
-        raise InvalidInput(
-            "the bundle has no measured ranges", field="measured_ranges", hint="export it with calibration records"
-        )
+        return None
     ranges = []
-    for possible, seen in zip(worst, measured, strict=True):
-        margin = max(8, (seen.maximum - seen.minimum + 3) // 4)
-        ranges.append(
-            SumRange(
-                max(possible.minimum, seen.minimum - margin),
-                min(possible.maximum, seen.maximum + margin),
-                possible.squared_norm,
-                possible.fresh,
-                "measured",
+    for index, (possible, seen) in enumerate(zip(worst, measured, strict=True)):
+        if seen.minimum < possible.minimum or seen.maximum > possible.maximum:
+            raise InvalidBundle(
+                f"says sums from {seen.minimum} to {seen.maximum}, but they can only reach from {possible.minimum} to "
+                f"{possible.maximum}",
+                field=f"measured_ranges[{index}]",
+                hint="export the model again",
             )
-        )
+        margin = max(8, (seen.maximum - seen.minimum + 3) // 4)
+        minimum, maximum = max(possible.minimum, seen.minimum - margin), min(possible.maximum, seen.maximum + margin)
+        ranges.append(replace(possible, minimum=minimum, maximum=maximum, source="measured"))
     return tuple(ranges)

@@ -20,6 +20,11 @@ from epaas_server.strategies.netlist import ONE, Builder, Netlist, Wire, pruned
 class Comparison(Protocol):
     """A family of circuits for thresholds over sums. Instances are immutable and hashable."""
 
+    @property
+    def takes_single(self) -> bool:
+        """Whether :meth:`against_total` has a circuit where there are ``single`` inputs."""
+        ...
+
     def direct(self, weights: tuple[int, ...], threshold: int) -> Netlist:
         """[sum_i weights_i x_i >= threshold], 0 < threshold <= sum of the weights."""
         ...
@@ -41,6 +46,8 @@ class Comparison(Protocol):
 class ReduceTree:
     form: Form
 
+    takes_single = True
+
     def direct(self, weights: tuple[int, ...], threshold: int) -> Netlist:
         return _tree(self.form, weights, threshold)
 
@@ -55,6 +62,8 @@ class ReduceTree:
 class SortingNetwork:
     network: sorting.Network
     form: Form
+
+    takes_single = False
 
     def direct(self, weights: tuple[int, ...], threshold: int) -> Netlist:
         return _sort(self.network, self.form, weights, threshold)

@@ -57,7 +57,8 @@ def plus_one_of(layer: Layer, comparison: Comparison) -> PlusOne | None:
     plus, minus = (layer.weights == 1).sum(axis=1), (layer.weights == -1).sum(axis=1)
     zero = layer.inputs - plus - minus
     saved = plus + minus - np.minimum(plus, minus) - zero - _OVERHEAD
-    if np.maximum(saved, 0).sum() <= layer.inputs:
+    shares = (zero == 0) | comparison.takes_single
+    if np.maximum(saved[shares], 0).sum() <= layer.inputs:
         return None
     # whichever of 2P + Z - T and 2N + Z + T - 1 a neuron compares with X, offset makes it non-negative
     rows = layer.rows(0, layer.outputs)
