@@ -39,10 +39,15 @@ class Calibration:
             if connection.execute(update(calibration).filter_by(profile=profile).values(**values)).rowcount == 0:
                 connection.execute(insert(calibration).values(profile=profile, **values))
 
-    def observed(self, profile: str, predicted: float, took: float) -> None:
-        """An evaluation is done: let the next prediction be nearer."""
-        change = (1 - _WEIGHT) + _WEIGHT * took / predicted
+    def observed(self, profile: str, cost: EvaluationCost, records: int, took: float) -> None:
+        """An evaluation is done: let the next prediction be nearer.
+
+        What it took is compared with the rates alone, not with what was predicted when it was queued: of many jobs
+        that were queued together each would correct the same error once more.
+        """
+        rates = self.rates(profile)
+        if rates is None:
+            return
+        moved = (1 - _WEIGHT) * calibration.c.correction + _WEIGHT * took / cost.seconds(rates, records)
         with self.database.begin() as connection:
-            connection.execute(
-                update(calibration).filter_by(profile=profile).values(correction=calibration.c.correction * change)
-            )
+            connection.execute(update(calibration).filter_by(profile=profile).values(correction=moved))

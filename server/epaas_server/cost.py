@@ -12,6 +12,7 @@ from math import ceil
 from pydantic import BaseModel, ConfigDict
 
 from epaas_server.circuits.definitions import CIRCUITS, Circuit
+from epaas_server.engine.batches import batches as filled_batches
 from epaas_server.strategies import Work
 from epaas_shared.frame import SEEDED_BYTES
 from epaas_shared.profile import Profile
@@ -90,12 +91,9 @@ class EvaluationCost(BaseModel):
         total = 0.0
         for name, batches in self.calls.items():
             circuit = _CIRCUITS[name]
-            if records == 1:
-                total += sum(times * rates.call_seconds(circuit, batch) for batch, times in batches.items())
-            else:
-                sums = records * sum(times * batch for batch, times in batches.items())
-                calls = max(sum(batches.values()), ceil(sums / circuit.batch_sizes[0]))
-                total += calls * rates.call + sums * rates.sum_seconds(circuit) / rates.threads
+            for batch, times in batches.items():
+                sizes = filled_batches(circuit, records * batch)
+                total += times * sum(rates.call_seconds(circuit, size) for size in sizes)
         levelled = self.products * rates.product + self.inputs * rates.input + self.values * rates.value
         return total + records * levelled
 

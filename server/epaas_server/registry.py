@@ -104,6 +104,14 @@ class Registry:
         """How a version is evaluated at present."""
         return Plan.model_validate(self._row(model.name, model.version).plan)
 
+    def cost(self, digest: str, plan: Plan) -> EvaluationCost | None:
+        """What a record of a bundle costs by this plan; None where the bundle's version has another by now."""
+        with reading(self.database) as connection:
+            row = connection.execute(select(model_versions).filter_by(digest=digest)).first()
+        if row is None or Plan.model_validate(row.plan) != plan:
+            return None
+        return EvaluationCost.model_validate(row.cost)
+
     def predicted_seconds(self, model: ModelVersion, records: int) -> float | None:
         """How long a prediction of so many records will take here, alone."""
         cost = EvaluationCost.model_validate(self._row(model.name, model.version).cost)

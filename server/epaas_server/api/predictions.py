@@ -100,6 +100,7 @@ def _create(
         raise KeyMismatch("the record was encrypted under other keys than those asked for", field="evaluation-keys")
     services.keys.usable(header.evaluation_keys)
     job_id = new_job_id()
+    plan = services.registry.plan(served)
     new = NewPrediction(
         id=job_id,
         model_name=served.name,
@@ -108,8 +109,8 @@ def _create(
         evaluation_keys=header.evaluation_keys,
         records=header.records,
         record_blob=f"jobs/{job_id}/record",
-        plan=services.registry.plan(served),
-        bootstraps_total=served.cost.bootstraps * header.records,
+        plan=plan,
+        bootstraps_total=header.records * sum(layer.bootstraps for layer in plan.layers),
         predicted_seconds=services.registry.predicted_seconds(served, header.records),
         idempotency_key=idempotency_key if idempotency_key is not None else job_id,
         request_digest=digest_json([model, version, digest_bytes(body)]),

@@ -84,7 +84,6 @@ class Claim:
     records: int
     record_blob: str | None
     plan: Plan | None
-    predicted_seconds: float | None
     layers_done: int
     checkpoint_blob: str | None
 
@@ -268,7 +267,6 @@ def _claim(row: Row[Any]) -> Claim:
         records=row.records or 0,
         record_blob=row.record_blob,
         plan=None if row.plan is None else Plan.model_validate(row.plan),
-        predicted_seconds=row.predicted_seconds,
         layers_done=row.layers_done,
         checkpoint_blob=row.checkpoint_blob,
     )

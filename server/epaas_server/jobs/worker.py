@@ -165,8 +165,10 @@ class Worker:
         profile = default_profile().digest
         if finished.rates is not None:
             self._calibration.measured(profile, finished.rates)
-        elif claim.predicted_seconds and claim.layers_done == 0:
-            self._calibration.observed(profile, claim.predicted_seconds, seconds)
+        elif claim.plan is not None and claim.model_digest is not None and claim.layers_done == 0:
+            cost = self._registry.cost(claim.model_digest, claim.plan)
+            if cost is not None:
+                self._calibration.observed(profile, cost, claim.records, seconds)
 
     def _settle(self, claim: Claim, outcome: Finished | EpaasError) -> None:
         """Record the outcome, once; what the evaluation left behind goes."""

@@ -1,9 +1,9 @@
 """``approximate``: a levelled sum a neuron and one bootstrap, right but for sums near their threshold.
 
 A sum in the encoding of 10 bits is also a number of 2 bits with the rest as its fraction, and a look-up compiled for 2
-bits takes it as that. Its error is the noise of the key switch and the modulus switch, Gaussian, about 7 units of a
-sum of full range; sums of a smaller range are scaled up first, and err less (``circuits.noise``; FHE-DiNN, Bourse et
-al. 2018, evaluates neurons so).
+bits takes it as that. Its error is the noise of the key switch and the modulus switch, Gaussian, with a standard
+deviation of 9.7 units of a sum of full range (``circuits.noise``); sums of a smaller range are scaled up first, and
+err less. FHE-DiNN (Bourse et al. 2018) evaluates neurons so.
 """
 
 from __future__ import annotations
