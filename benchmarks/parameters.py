@@ -2,24 +2,25 @@
 
 For each, the compiler's own complexity figure (millions a neuron, the same on every machine), the bootstraps of a
 neuron, the size of the keys, and, for the ones named in ``TIMED``, the seconds of a neuron and of a call on this
-machine.
+machine. Then the same figures for every circuit of the library, on the shipped keys.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from concrete import compiler, fhe
+from machine import processor
 
-from epaas_server.circuits.build import compile_module, program_info
-from epaas_server.circuits.definitions import DENSE, GATES
+from epaas_server.circuits.build import compile_module, compile_reference, program_info, restriction_to
+from epaas_server.circuits.definitions import CIRCUITS, COLUMNS, GATES, PROFILE_BITS, Circuit
+from epaas_shared.profile import default_profile
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
 ANY = ((1, 11), (2, 10), (4, 9))
@@ -60,24 +61,18 @@ def main() -> None:
         row = measure(name, options)
         rows.append(row)
         print(json.dumps(row), flush=True)
-    on_shipped_keys = narrower_sums_on_shipped_keys()
-    machine = {"processor": platform.processor() or platform.machine(), "threads": THREADS}
-    print(
-        json.dumps(
-            {"benchmark": "parameters", "machine": machine, "alternatives": rows, "on_shipped_keys": on_shipped_keys}
-        )
-    )
+    machine = {"processor": processor(), "threads": THREADS}
+    print(json.dumps({"benchmark": "parameters", "machine": machine, "alternatives": rows, "library": library()}))
 
 
 def measure(name: str, options: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, **{key: str(value) for key, value in options.items()}}
-    circuit = replace(DENSE, budget_weight=options.pop("budget_weight", DENSE.budget_weight))
-    dense = compile_module(**options, circuits=(circuit,), batches=(1,))
-    whole = compile_module(**options, circuits=(circuit, *GATES), batches=(1,))
-    module = compile_module(**options, circuits=(circuit, *GATES), batches=BATCHES)
-    row["complexity_dense"] = round(dense.complexity / 1e6, 1)
-    row["complexity_gate"] = round((whole.complexity - dense.complexity) / len(GATES) / 1e6, 1)
-    row["bootstraps"] = module.functions()["dense_1"].programmable_bootstrap_count
+    threshold = compile_reference(**options, gates=False)
+    whole = compile_reference(**options)
+    module = compile_reference(**options, batches=BATCHES)
+    row["complexity_threshold"] = round(threshold.complexity / 1e6, 1)
+    row["complexity_gate"] = round((whole.complexity - threshold.complexity) / len(GATES) / 1e6, 1)
+    row["bootstraps"] = module.functions()["threshold_1"].programmable_bootstrap_count
     keyset = program_info(module)["keyset"]
     row["keys_in_memory_mb"], row["keys_on_the_wire_mb"] = key_sizes(keyset)
     row["bootstrap_keys"] = len(keyset["lweBootstrapKeys"])
@@ -86,33 +81,34 @@ def measure(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def narrower_sums_on_shipped_keys() -> list[dict[str, Any]]:
-    """Circuits for narrower sums, compiled for the keys that clients already have."""
-    restriction = restriction_to(compile_module(**ALTERNATIVES["shipped"], batches=(1,)))
+@dataclass(frozen=True)
+class OneSum(Circuit):
+    """A circuit of the library that is compiled for one sum only."""
+
+    batch_sizes = (1,)
+
+
+def library() -> list[dict[str, Any]]:
+    """The circuits of the library, each compiled alone for the keys that clients have.
+
+    One of another width than the profile's is compiled with a source, a gate, which does not count.
+    """
+    profile = default_profile()
+    restriction = restriction_to(compile_reference(profile.message_bits, profile.log2_p_error))
+    gate = compile_module((OneSum(*astuple(GATES[0])),), profile.log2_p_error, restriction).complexity
     rows = []
-    for message_bits in (9, 8, 7):
-        module = compile_module(message_bits, -128, circuits=(DENSE,), batches=(1,), keyset_restriction=restriction)
+    for circuit in CIRCUITS:
+        module = compile_module((OneSum(*astuple(circuit)),), profile.log2_p_error, restriction)
+        source = gate if circuit.message_bits != PROFILE_BITS else 0
         row = {
-            "values": 2**message_bits,
-            "complexity_dense": round(module.complexity / 1e6, 1),
-            "bootstraps": module.functions()["dense_1"].programmable_bootstrap_count,
+            "name": circuit.name,
+            "complexity": round((module.complexity - source) / 1e6, 1),
+            "bootstraps": module.functions()[circuit.function(1)].programmable_bootstrap_count,
+            "squared_norm_budget": circuit.squared_norm_budget,
         }
         rows.append(row)
-        print(json.dumps({"name": "narrower sums on the shipped keys", **row}), flush=True)
+        print(json.dumps(row), flush=True)
     return rows
-
-
-def restriction_to(module: Any) -> Any:
-    """The keys of ``module`` as a restriction for other circuits.
-
-    The optimiser asks for a key switch between two keys of equal dimension although it then uses none, and finds no
-    parameters unless the restriction lists one; the compiled circuits do not need it.
-    """
-    restriction = json.loads(module.client.specs.program_info.get_keyset_info().get_restriction().to_json())
-    dimension = restriction["info"]["lwe_secret_keys"][0]["lwe_dimension"]
-    unused = {"level_count": 2, "base_log": 17, "input_lwe_dimension": dimension, "output_lwe_dimension": dimension}
-    restriction["info"]["lwe_keyswitch_keys"].append(unused)
-    return compiler.KeysetRestriction.from_json(json.dumps(restriction))
 
 
 def key_sizes(keyset: dict[str, Any]) -> tuple[float, float]:
@@ -140,9 +136,9 @@ def run(module: Any) -> dict[str, Any]:
     program = compiler.ServerProgram(server._library, False)
     medians = {}
     for batch in BATCHES:
-        name = DENSE.function(batch)
+        name = f"threshold_{batch}"
         encrypt = client.get_client_circuit(name)
-        sums = np.zeros((batch, 2), dtype=np.int64)
+        sums = np.zeros((batch, COLUMNS), dtype=np.int64)
         sums[:, 0] = np.arange(batch) % 2
         arguments = [encrypt.prepare_input(compiler.Value(sums), 0)]
         arguments.append(encrypt.prepare_input(compiler.Value(np.array([1, 0], dtype=np.int64)), 1))

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import peak_megabytes, processor
 
 from epaas_client import Client
 from epaas_client.crypto import SecretKeys, generate_keys
@@ -27,12 +28,13 @@ from epaas_models.bnn import BnnConfiguration
 from epaas_models.datasets import breast_cancer, split
 from epaas_models.fit import fit_breast_cancer
 from epaas_server.bundles import Bundle, read_bundle
-from epaas_server.circuits.definitions import DENSE
 from epaas_server.circuits.library import ensure_library
-from epaas_server.engine.levelled import expand_seeded, weighted_sums
+from epaas_server.engine.levelled import expand_seeded
 from epaas_server.engine.rerandomise import rerandomise
 from epaas_server.engine.runtime import Circuits, load_keyset
+from epaas_server.plan import make_plan
 from epaas_server.settings import Settings
+from epaas_server.strategies.accumulate import compared, narrowest
 from epaas_shared.frame import EvaluationKeysHeader, RecordHeader, decode_frame
 from epaas_shared.profile import default_profile
 from epaas_shared.zerokey import ZeroKey
@@ -115,42 +117,37 @@ def measure_engine(bundle: Bundle, secret_keys: SecretKeys, frame: bytes) -> dic
     dataset = breast_cancer()
     bits = bundle.schema.encode([dataset.record(0)])
     _, seeded = decode_frame(secret_keys.encrypt_records(bits, bundle.schema), RecordHeader)
-    layer = bundle.network.layers[0]
+    (layer,) = bundle.network.evaluated_layers
+    (planned,) = make_plan(bundle).layers
+    circuit = narrowest(planned.sums, profile)
+    assert circuit is not None
 
-    ciphertexts = expand_seeded(seeded, profile)[None]
-    sums = weighted_sums(layer, ciphertexts, profile)[0]
+    rows = layer.rows(0, layer.outputs)
+    ciphertexts = expand_seeded(seeded, profile)
+    sums = compared(rows, ciphertexts, circuit)
     parts = {
         "expand": median_seconds(lambda: expand_seeded(seeded, profile)),
-        "levelled": median_seconds(lambda: weighted_sums(layer, ciphertexts, profile)),
+        "levelled": median_seconds(lambda: compared(rows, ciphertexts, circuit)),
         "rerandomise": median_seconds(lambda: rerandomise(sums, zero_key, profile)),
     }
     random = np.random.default_rng(0)
     calls = {}
     for batch in (1, 16, 64):
         block = random.integers(0, 2**64, (batch, profile.ciphertext_words), dtype=np.uint64)
-        calls[batch] = median_seconds(lambda block=block: circuits.bootstrap(DENSE, block, keyset))
+        calls[batch] = median_seconds(partial(circuits.bootstrap, circuit, block, keyset))
     neuron_seconds = (calls[64] - calls[16]) / 48
     one_neuron = neuron_seconds * THREADS
     parts["call, fixed"] = calls[1] - one_neuron
     parts["call, bootstraps"] = one_neuron
     total = sum(parts.values())
     return {
+        "circuit": circuit.name,
         "parts_seconds": {name: round(seconds, 4) for name, seconds in parts.items()},
         "share_not_bootstraps": round(1 - one_neuron / total, 3),
         "share_not_bootstraps_of_64_neurons": round(1 - 64 * neuron_seconds / calls[64], 3),
         "seconds_a_neuron_in_large_batches": round(neuron_seconds, 4),
         "calls_seconds": {str(batch): round(seconds, 4) for batch, seconds in calls.items()},
     }
-
-
-def peak_megabytes(worker: int) -> int:
-    """Most memory that the evaluation child of a worker has held."""
-    children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
-    peaks = []
-    for child in children:
-        lines = Path(f"/proc/{child}/status").read_text().splitlines()
-        peaks += [int(line.split()[1]) // 1000 for line in lines if line.startswith("VmHWM")]
-    return max(peaks)
 
 
 def median_seconds(work: Callable[[], object]) -> float:
@@ -168,13 +165,6 @@ def spread(values: list[float]) -> dict[str, float]:
         "minimum": round(min(values), 4),
         "maximum": round(max(values), 4),
     }
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from epaas_shared.schema import Feature, InputSchema
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+"""Patience with a busy machine, on which a server starts and keys are tried."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,12 @@ class Server:
             self.process.terminate()
             self.process.wait(30)
 
-    def publish(self, bundle: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "epaas_server", "publish", str(bundle), "--json"]
+    def publish(self, bundle: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.command("publish", str(bundle), "--json", *options)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``epaas-server`` beside the one that serves."""
+        command = [sys.executable, "-m", "epaas_server", *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
 
     def http(self) -> httpx.Client:

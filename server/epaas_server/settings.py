@@ -30,8 +30,9 @@ class Settings(BaseSettings):
     """Threads of one evaluation."""
     keyset_cache_bytes: int = Field(default=2_000 * MEGABYTE, ge=0)
     """Evaluation keys held in memory by one slot."""
-    child_memory_bytes: int = Field(default=8_000 * MEGABYTE, ge=1_000 * MEGABYTE)
-    """Address space that an evaluation child may use beyond what loading the runtime takes."""
+    child_memory_bytes: int = Field(default=8_000 * MEGABYTE, ge=3_000 * MEGABYTE)
+    """Address space that an evaluation child may use beyond what loading the runtime takes. The runtime reserves 2.2 GB
+    of it at its first call, of which it uses little, and hangs where it does not get them."""
 
     max_evaluation_keys_bytes: int = Field(default=200 * MEGABYTE, ge=1)
     max_record_bytes: int = Field(default=16 * MEGABYTE, ge=1)

@@ -61,7 +61,7 @@ def test_the_demo_ends_with_its_measurements(tmp_path: Path) -> None:
     assert result["bytes"]["evaluation_keys"] <= 60_000_000
     assert result["bytes"]["record"] <= 4096
     assert result["bytes"]["result"] <= 20_000
-    assert result["bootstraps"] == 9
+    assert result["bootstraps"] == 5
     assert result["security_bits"] >= 128
     assert result["log2_p_error"] <= -128
     assert result["threads"] >= 1

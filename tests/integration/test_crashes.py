@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import TOY_SCHEMA, ClientKeys, Server, random_network, random_records, upload_keys, write_bundle
+from tests.integration.processes import alive, children, evaluation_children, wait_until, workers
 
 NETWORK = random_network(TOY_SCHEMA.bits, (20, 20, 1), seed=31)
 """Three layers, so that a job can be hit between its checkpoints."""
@@ -161,34 +161,3 @@ def check_finished(server: Server, job: str, keys: ClientKeys) -> dict[str, obje
     wait_until(lambda: len(list(server.data_dir.glob(f"blobs/jobs/{job}/*"))) == 1)
     assert len([event for event in server.events("job finished") if event["job"] == job]) == 1
     return prediction
-
-
-def workers(server: Server) -> list[int]:
-    pids = server.events("listening")[-1]["workers"]
-    assert isinstance(pids, list)
-    return pids
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def evaluation_children(worker: int) -> list[int]:
-    """The worker's spawned children; multiprocessing's resource tracker is one too and does not matter."""
-    spawned = [child for child in children(worker) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    assert spawned
-    return spawned
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)

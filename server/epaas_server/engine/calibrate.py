@@ -37,7 +37,8 @@ def measure_rates(bootstrap: Bootstrapper, zero_key: ZeroKey, profile: Profile, 
         rounds = -(-batch // threads)
         precise = circuit.bootstraps - circuit.extractions
         parts.append((1, rounds * precise, rounds * circuit.extractions))
-    call, precise_bootstrap, extraction = np.maximum(np.linalg.lstsq(np.array(parts), np.array(seconds))[0], 1e-6)
+    solution = np.linalg.lstsq(np.array(parts), np.array(seconds), rcond=None)[0]
+    call, precise_bootstrap, extraction = np.maximum(solution, 1e-6)
     return Rates(
         threads=threads,
         call=float(call),

@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from tests.conftest import ClientKeys
 
 from epaas_server.database import open_database
+from epaas_server.jobs.store import JobStore
+from epaas_server.registry import Registry
 from epaas_shared.profile import Profile, default_profile
 
 
@@ -25,6 +27,16 @@ def database(tmp_path: Path) -> Iterator[Engine]:
     engine = open_database(f"sqlite:///{tmp_path / 'db' / 'epaas.db'}")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def store(database: Engine) -> JobStore:
+    return JobStore(database)
+
+
+@pytest.fixture
+def registry(database: Engine, tmp_path: Path) -> Registry:
+    return Registry(database, tmp_path / "published")
 
 
 @pytest.fixture(scope="session")

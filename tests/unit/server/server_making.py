@@ -12,7 +12,8 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from epaas_shared.network import DenseLayer, Network
+from epaas_shared.layers import DenseLayer
+from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from epaas_shared.schema import Feature, InputSchema
 

@@ -14,23 +14,54 @@ from typing import Any
 
 import pytest
 
-from epaas_server.circuits.definitions import BATCH_SIZES, CIRCUITS, DENSE, GATES
-from epaas_server.circuits.library import SHARED_LIBRARY, ensure_library, is_built, library_folder
+from epaas_server.circuits.definitions import (
+    CIRCUITS,
+    DIGIT,
+    GATES,
+    KEPT_BITS,
+    MODULES,
+    PROFILE_BITS,
+    STEP,
+    THRESHOLDS,
+    Circuit,
+)
+from epaas_server.circuits.library import ensure_library, is_built, library_folder
 from epaas_server.engine.child import unpacked_keys_bytes
 from epaas_shared.errors import Unavailable
 from epaas_shared.profile import Profile
 
+EACH = pytest.mark.parametrize("circuit", CIRCUITS, ids=lambda circuit: str(circuit.name))
 
-def test_the_budget_of_the_threshold_circuit_is_the_one_that_the_profile_promises(profile: Profile) -> None:
-    assert DENSE.squared_norm_budget == profile.squared_norm_budget == 7938
-    assert DENSE.table is None
+
+def test_the_widest_threshold_is_the_one_that_the_profile_promises(profile: Profile) -> None:
+    widest = THRESHOLDS[-1]
+    assert widest.squared_norm_budget == profile.squared_norm_budget == 7938
+    assert widest.message_bits == profile.message_bits == PROFILE_BITS
+    assert (-widest.half_range, widest.half_range - 1) == (profile.sum_minimum, profile.sum_maximum)
+    assert widest.bootstraps == profile.bootstraps_per_neuron
+
+
+def test_thresholds_are_what_the_decision_record_measured() -> None:
+    found = [(2**one.message_bits, one.bootstraps, one.squared_norm_budget) for one in reversed(THRESHOLDS)]
+    assert found == [(1024, 9, 7938), (512, 8, 1984), (256, 7, 1984), (128, 6, 496), (64, 5, 31)]
+
+
+@pytest.mark.parametrize("circuit", [*THRESHOLDS, DIGIT], ids=lambda circuit: str(circuit.name))
+def test_bits_times_the_scale_are_bits_in_the_circuits_encoding(circuit: Circuit, profile: Profile) -> None:
+    assert profile.message_shift + circuit.scale == 63 - circuit.message_bits
+    assert circuit.bootstraps == circuit.message_bits - KEPT_BITS + circuit.outputs
+
+
+def test_a_digit_and_one_bootstrap_cost_what_they_are_worth() -> None:
+    assert (DIGIT.bootstraps, DIGIT.outputs, DIGIT.half_range) == (10, 2, 512)
+    assert {circuit.bootstraps for circuit in (*GATES, STEP)} == {1}
+    assert {circuit.outputs for circuit in CIRCUITS if circuit is not DIGIT} == {1}
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: str(gate.name))
-def test_a_gate_has_room_for_the_sum_of_three_bits(gate: Any) -> None:
+def test_a_gate_has_room_for_the_sum_of_three_bits(gate: Circuit) -> None:
     assert gate.squared_norm_budget >= 3
     rules = {
-        "or": lambda total: total > 0,
         "majority": lambda total: total >= 2,
         "and3": lambda total: total == 3,
         "parity": lambda total: total % 2 == 1,
@@ -39,19 +70,20 @@ def test_a_gate_has_room_for_the_sum_of_three_bits(gate: Any) -> None:
 
 
 def test_compiled_functions_have_distinct_names() -> None:
-    names = [circuit.function(batch) for circuit in CIRCUITS for batch in BATCH_SIZES]
+    names = [circuit.function(batch) for circuit in CIRCUITS for batch in circuit.batch_sizes]
     assert len(set(names)) == len(names)
 
 
-def test_batches_are_sorted_and_end_with_one() -> None:
-    assert list(BATCH_SIZES) == sorted(set(BATCH_SIZES), reverse=True)
-    assert BATCH_SIZES[-1] == 1
+def test_the_circuits_of_a_module_have_one_width() -> None:
+    assert [len({circuit.message_bits for circuit in circuits}) for circuits in MODULES.values()] == [1] * len(MODULES)
+    assert set(CIRCUITS) == {*THRESHOLDS, DIGIT, *GATES, STEP}
+    assert len(CIRCUITS) == len(set(CIRCUITS))
 
 
-def test_a_neuron_costs_a_bootstrap_for_each_bit_cut_off_and_one_for_the_rest(profile: Profile) -> None:
-    source = (resources.files("epaas_server.circuits") / "build.py").read_text("utf-8")
-    (kept,) = [int(line.split("=")[1]) for line in source.splitlines() if line.startswith("KEPT_BITS =")]
-    assert profile.bootstraps_per_neuron == profile.message_bits - kept + 1
+@EACH
+def test_batches_are_powers_of_two_and_end_with_one(circuit: Circuit) -> None:
+    largest = 256 if circuit.bootstraps == 1 else 64
+    assert list(circuit.batch_sizes) == [2**power for power in reversed(range(largest.bit_length()))]
 
 
 def test_unpacked_keys_are_larger_than_their_seeded_form(profile: Profile) -> None:
@@ -87,7 +119,8 @@ print(library_folder(Path("/"), default_profile()).name)
 
 
 @pytest.mark.parametrize(
-    ("file", "matters"), [(None, False), ("definitions.py", True), ("build.py", True), ("library.py", False)]
+    ("file", "matters"),
+    [(None, False), ("definitions.py", True), ("build.py", True), ("library.py", False), ("noise.py", False)],
 )
 def test_the_folder_changes_with_the_source_of_the_circuits(
     tmp_path: Path, profile: Profile, file: str | None, matters: bool
@@ -105,10 +138,10 @@ def test_the_folder_changes_with_the_source_of_the_circuits(
 def test_a_built_library_is_taken_as_it_is(tmp_path: Path, profile: Profile) -> None:
     folder = library_folder(tmp_path, profile)
     folder.mkdir(parents=True)
-    (folder / SHARED_LIBRARY).write_bytes(b"built before")
+    (folder / "anything").write_bytes(b"built before")
     assert is_built(tmp_path, profile)
     assert ensure_library(tmp_path, profile) == folder
-    assert (folder / SHARED_LIBRARY).read_bytes() == b"built before"
+    assert [(file.name, file.read_bytes()) for file in folder.iterdir()] == [("anything", b"built before")]
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(
@@ -131,8 +164,8 @@ from pathlib import Path
 from epaas_server.circuits.library import ensure_library
 from epaas_shared.profile import default_profile
 folder = ensure_library(Path(sys.argv[1]), default_profile())
-status = (folder / "sharedlib.so").stat()
-print(folder, status.st_ino, status.st_mtime_ns)
+files = [(file, file.stat()) for file in sorted(folder.glob("*/*"))]
+print(folder, [(file.name, status.st_ino, status.st_mtime_ns) for file, status in files])
 """
 
 
@@ -163,34 +196,42 @@ def test_of_two_that_ask_at_once_one_builds_and_both_get_the_library(built: Buil
     assert sorted(path.name for path in folder.parent.iterdir()) == sorted([".lock", folder.name])
 
 
+def compiled(built: Built, profile: Profile, module: str, file: str) -> Any:
+    return json.loads((library_folder(built.cache, profile) / module / file).read_bytes())
+
+
 @pytest.mark.slow
 def test_the_compiler_chooses_exactly_the_keys_of_the_profile(built: Built, profile: Profile) -> None:
-    info = json.loads((library_folder(built.cache, profile) / "program_info.concrete.params.json").read_bytes())
-    assert info["keyset"] == profile.keyset
-    assert {circuit["name"] for circuit in info["circuits"]} == {
-        circuit.function(batch) for circuit in CIRCUITS for batch in BATCH_SIZES
-    }
-    for circuit in info["circuits"]:
-        (output,) = circuit["outputs"]
-        for gate in (circuit["inputs"][0], output):
-            kind = gate["typeInfo"]["lweCiphertext"]
-            assert kind["encryption"] == profile.encryption
-            assert kind["encoding"]["integer"]["width"] == profile.message_bits
+    assert {path.name for path in library_folder(built.cache, profile).iterdir()} == set(MODULES)
+    for module, circuits in MODULES.items():
+        info = compiled(built, profile, module, "program_info.concrete.params.json")
+        keys_of_more_than_one_bootstrap = any(circuit.bootstraps > 1 for circuit in circuits)
+        assert (info["keyset"] == profile.keyset) is keys_of_more_than_one_bootstrap
+        for kind in ("lweBootstrapKeys", "lweKeyswitchKeys"):
+            assert all(key in profile.keyset[kind] for key in info["keyset"][kind])
+        due = {circuit.function(batch): circuit for circuit in circuits for batch in circuit.batch_sizes}
+        found = {circuit["name"]: circuit for circuit in info["circuits"] if circuit["name"] != "source"}
+        assert set(found) == set(due)
+        for name, circuit in due.items():
+            (output,) = found[name]["outputs"]
+            for gate, width in ((found[name]["inputs"][0], circuit.message_bits), (output, PROFILE_BITS)):
+                kind = gate["typeInfo"]["lweCiphertext"]
+                assert kind["encryption"] == profile.encryption
+                assert kind["encoding"]["integer"]["width"] == width
 
 
 @pytest.mark.slow
-def test_the_compiled_circuits_are_loaded_and_cost_what_is_promised(built: Built, profile: Profile) -> None:
-    folder = library_folder(built.cache, profile)
-    feedback = json.loads((folder / "compilation_feedback.json").read_bytes())
-    circuits = feedback if isinstance(feedback, list) else feedback["circuitFeedbacks"]
-    counted = {}
-    for circuit in circuits:
-        found = [entry for entry in circuit["statistics"] if entry["operation"] in ("PBS", "WOP_PBS")]
-        counted[circuit["name"]] = sum(entry["count"] for entry in found)
-    for batch in BATCH_SIZES:
-        assert counted[DENSE.function(batch)] == batch * profile.bootstraps_per_neuron
-        for gate in GATES:
-            assert counted[gate.function(batch)] == batch
+def test_the_compiled_circuits_cost_what_is_promised_and_fail_as_seldom(built: Built, profile: Profile) -> None:
+    for module, circuits in MODULES.items():
+        feedback = compiled(built, profile, module, "compilation_feedback.json")
+        assert feedback["pError"] <= 2.0**profile.log2_p_error
+        bootstraps = {
+            entry["name"]: sum(one["count"] for one in entry["statistics"] if one["operation"] in ("PBS", "WOP_PBS"))
+            for entry in feedback["circuitFeedbacks"]
+        }
+        for circuit in circuits:
+            for batch in circuit.batch_sizes:
+                assert bootstraps[circuit.function(batch)] == batch * circuit.bootstraps
 
 
 OTHER_PROFILE = """

@@ -1,216 +1,133 @@
-"""The encrypted evaluation, with ciphertexts that hide nothing: what it does to messages is what the network does."""
+"""The encrypted evaluation, with circuits in the clear: what it does to messages is what the network does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from clear_circuits import PROFILE, ClearCircuits, messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from server_making import SHIFT, trivial
+from layer_drawing import thresholds_for
+from server_making import trivial
 
-from epaas_server.circuits.definitions import BATCH_SIZES, DENSE, Circuit
-from epaas_server.engine.evaluate import batches, bootstraps, evaluate_layer
-from epaas_server.engine.levelled import weighted_sums
-from epaas_shared.network import DenseLayer, Network, check_fits
-from epaas_shared.profile import default_profile
+from epaas_server.engine.batches import Batched
+from epaas_server.engine.evaluate import combine, evaluate_layer
+from epaas_server.plan import LayerPlan
+from epaas_server.strategies import STRATEGIES
+from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
+from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers, Layer
+from epaas_shared.network import Network
+from epaas_shared.ranges import measured_ranges, worst_case_ranges
+from epaas_shared.schema import Bits, Encoding, Feature
+from epaas_shared.scores import ScoreScale
 
-PROFILE = default_profile()
-WORST_PADDING = 3
-
-
-class ClearBootstrapper:
-    """[message >= 512] of ciphertexts without mask and noise: what the compiled circuit is compiled to do.
-
-    Refuses a message that the encoding does not have, as noise in the padding bit would spoil it.
-    """
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-
-    def __call__(self, circuit: Circuit, sums: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        assert circuit is DENSE
-        assert len(sums) in BATCH_SIZES
-        assert not sums[:, :-1].any()
-        messages, noise = np.divmod(sums[:, -1], np.uint64(1 << SHIFT))
-        assert not noise.any()
-        assert (messages < 1024).all(), "the sum left the range of the encoding"
-        self.calls.append(len(sums))
-        return trivial(messages >= 512, sums.shape[1])
+EXACT = sorted(name for name, strategy in STRATEGIES.items() if strategy.exact)
 
 
-def messages(ciphertexts: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    assert not ciphertexts[..., :-1].any()
-    result: NDArray[np.uint64] = ciphertexts[..., -1] >> np.uint64(SHIFT)
-    return result
+def encodings_of(random: np.random.Generator, features: int) -> list[Encoding]:
+    """Of features of two to four bits, one-hot or thresholds."""
+    made: list[Encoding] = []
+    for index in range(features):
+        edges = tuple(float(edge) for edge in range(1, int(random.integers(2, 4))))
+        kind = "one-hot-bins" if random.random() < 0.5 else "thresholds"
+        feature = Feature(name=f"f{index}", kind=kind, edges=edges, minimum=0.0, maximum=9.0)
+        start = made[-1].bits.stop if made else 0
+        made.append(Encoding(slice(start, start + feature.bits), feature.patterns))
+    return made
 
 
-def evaluate(network: Network, bits: NDArray[np.uint8], advance: Callable[[int], None]) -> NDArray[np.uint64]:
-    ciphertexts = trivial(bits)
-    for layer in network.layers:
-        ciphertexts = evaluate_layer(layer, ciphertexts, PROFILE, ClearBootstrapper(), advance)
-    return messages(ciphertexts)
+def dense(random: np.random.Generator, inputs: int, outputs: int) -> DenseLayer:
+    weights = random.integers(-1, 2, (outputs, inputs))
+    return DenseLayer(weights, thresholds_for(weights, random))
 
 
-@st.composite
-def networks(draw: st.DrawFn) -> Network:
-    """Thresholds on, beside and beyond the sums that occur, up to the ends of the profile's range."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    largest = draw(st.sampled_from([1, 1, 3, 8]))
-    widths = draw(st.lists(st.integers(1, 60), min_size=2, max_size=4))
-    layers = []
-    for inputs, outputs in pairwise(widths):
-        weights = random.integers(-largest, largest, (outputs, inputs), endpoint=True)
-        low, high = np.minimum(weights, 0).sum(axis=1), np.maximum(weights, 0).sum(axis=1)
-        choices = np.stack(
-            [
-                weights @ random.integers(0, 2, inputs),
-                weights @ random.integers(0, 2, inputs) + 1,
-                low,
-                low - 1,
-                high,
-                high + 1,
-                high - PROFILE.sum_maximum,
-                low - PROFILE.sum_minimum,
-            ]
-        )
-        thresholds = np.clip(
-            choices[random.integers(0, len(choices), outputs), np.arange(outputs)], high - 511, low + 512
-        )
-        layers.append(DenseLayer(weights, thresholds))
-    return Network(tuple(layers))
+def network_of(random: np.random.Generator, inputs: int, head: Head | None, *, convolution: bool) -> Network:
+    """Two or three layers, of which the first may be a convolution of the inputs as an image of one row."""
+    first: Layer = dense(random, inputs, int(random.integers(1, 9)))
+    if convolution:
+        weights = random.integers(-1, 2, (2, 1, 1, 2))
+        first = ConvolutionLayer(weights, thresholds_for(weights.reshape(2, 2), random), 1, inputs, padding=(0, 1))
+    outputs = 1 if head is None else head.outputs
+    widths = [first.outputs, *random.integers(1, 9, random.integers(0, 2)).tolist(), outputs]
+    return Network((first, *(dense(random, before, after) for before, after in pairwise(widths))), head)
 
 
-@settings(max_examples=80)
-@given(networks(), st.integers(1, 3), st.integers(0, 2**32))
-def test_messages_become_what_the_plain_network_says(network: Network, records: int, seed: int) -> None:
-    check_fits(network, PROFILE, [slice(index, index + 1) for index in range(network.inputs)])
-    bits = np.random.default_rng(seed).integers(0, 2, (records, network.inputs), dtype=np.uint8)
-    told: list[int] = []
-    assert evaluate(network, bits, told.append).tolist() == network.evaluate(bits).tolist()
-    assert sum(told) == records * bootstraps(network, PROFILE)
-    assert all(count > 0 for count in told)
+HEADS: dict[str, st.SearchStrategy[Head | None]] = {
+    "label bit": st.just(LabelBit()),
+    "argmax": st.integers(2, 5).map(LabelArgmax),
+    "scores": st.builds(
+        Scores,
+        classes=st.integers(1, 3),
+        scale=st.builds(ScoreScale, bits=st.integers(1, 3), minimum=st.integers(-5, 0), step=st.integers(1, 2)),
+    ),
+}
 
 
-@pytest.mark.parametrize("distance", [-512, -1, 0, 1, 511])
-def test_a_threshold_decides_exactly_over_the_whole_range(distance: int) -> None:
-    layer = DenseLayer(np.array([[1]]), np.array([1 - distance]))  # the sum for a set bit is ``distance``
-    output = evaluate_layer(layer, trivial(np.ones((1, 1))), PROFILE, ClearBootstrapper(), lambda _: None)
-    assert messages(output).tolist() == [[int(distance >= 0)]]
+def records_of(encodings: Sequence[Encoding], count: int, random: np.random.Generator) -> Bits:
+    rows = [encoding.patterns[random.integers(0, len(encoding.patterns), count)] for encoding in encodings]
+    return np.concatenate(rows, axis=1)
 
 
-@pytest.mark.parametrize("distance", [-513, 512])
-def test_a_sum_outside_the_range_would_be_noticed_here(distance: int) -> None:
-    layer = DenseLayer(np.array([[1]]), np.array([1 - distance]))
-    with pytest.raises(AssertionError, match="left the range"):
-        evaluate_layer(layer, trivial(np.ones((1, 1))), PROFILE, ClearBootstrapper(), lambda _: None)
+def encrypted_values(network: Network, plans: Sequence[LayerPlan], records: Bits) -> Integers:
+    """(records, values), each layer from the outputs of the one before."""
+    bits = trivial(records, 1)
+    bootstrap = Batched(ClearCircuits(), lambda _: None)
+    for layer, plan in zip(network.evaluated_layers, plans, strict=True):
+        blocks = list(evaluate_layer(layer, plan, bits, PROFILE, bootstrap))
+        bits = np.concatenate(blocks).reshape(len(records), layer.outputs, 1)
+    return messages(combine(network.head, bits))
 
 
-def test_progress_is_told_after_each_block() -> None:
-    layer = DenseLayer(np.ones((100, 2), dtype=np.int64), np.ones(100, dtype=np.int64))
-    bootstrapper = ClearBootstrapper()
-    told: list[int] = []
-    evaluate_layer(layer, trivial(np.ones((1, 2))), PROFILE, bootstrapper, told.append)
-    assert bootstrapper.calls == [64, 32, 4]
-    assert told == [9 * 64, 9 * 32, 9 * 4]
-
-
-def test_padding_is_neither_counted_nor_returned() -> None:
-    layer = DenseLayer(np.ones((61, 2), dtype=np.int64), np.ones(61, dtype=np.int64))
-    bootstrapper = ClearBootstrapper()
-    told: list[int] = []
-    output = evaluate_layer(layer, trivial(np.ones((1, 2))), PROFILE, bootstrapper, told.append)
-    assert bootstrapper.calls == [64]
-    assert told == [9 * 61]
-    assert output.shape == (1, 61, 5)
-
-
-@pytest.mark.parametrize("count", range(301))
-def test_batches_cover_any_count_with_little_padding(count: int) -> None:
-    sizes = list(batches(count))
-    assert set(sizes) <= set(BATCH_SIZES)
-    assert sizes == sorted(sizes, reverse=True)
-    assert 0 <= sum(sizes) - count <= WORST_PADDING
-    assert sum(sizes[:-1]) < count or not sizes
-    assert count > 0 or sizes == []
-
-
-def test_cost_depends_on_the_shape_alone() -> None:
-    random = np.random.default_rng(0)
-    shape = [(7, 5), (3, 7), (1, 3)]
-    costs = {
-        bootstraps(
-            Network(tuple(DenseLayer(random.integers(-3, 3, (p, d)), random.integers(-9, 9, p)) for p, d in shape)),
-            PROFILE,
-        )
-        for _ in range(5)
-    }
-    assert costs == {(7 + 3 + 1) * 9}
-
-
-def python_sums(layer: DenseLayer, record: list[list[int]]) -> list[list[int]]:
-    """Weighted sums of ciphertexts in Python's integers."""
-    totals = []
-    for weights, threshold in zip(layer.weights.tolist(), layer.thresholds.tolist(), strict=True):
-        words = [sum(w * x for w, x in zip(weights, column, strict=True)) for column in zip(*record, strict=True)]
-        words[-1] += (512 - threshold) << SHIFT
-        totals.append([word % 2**64 for word in words])
-    return totals
-
-
-WEIGHTS = st.sampled_from([0, 1, -1, 2, 63, -63, 32767, -32768]) | st.integers(-32768, 32767)
-
-
-@st.composite
-def layers_and_ciphertexts(draw: st.DrawFn) -> tuple[DenseLayer, NDArray[np.uint64]]:
-    records, inputs, outputs, words = (draw(st.integers(1, most)) for most in (3, 8, 4, 6))
-    weights = draw(st.lists(WEIGHTS, min_size=inputs * outputs, max_size=inputs * outputs))
-    thresholds = draw(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=outputs, max_size=outputs))
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    ciphertexts = random.integers(0, 2**64, (records, inputs, words), dtype=np.uint64)
-    if draw(st.booleans()):
-        ciphertexts[:] = np.uint64(2**64 - 1)
-    return DenseLayer(np.array(weights).reshape(outputs, inputs), np.array(thresholds)), ciphertexts
-
-
-@given(layers_and_ciphertexts())
-def test_weighted_sums_are_exact_modulo_the_torus(drawn: tuple[DenseLayer, NDArray[np.uint64]]) -> None:
-    layer, ciphertexts = drawn
-    before = ciphertexts.copy()
-    sums = weighted_sums(layer, ciphertexts, PROFILE)
-    assert sums.dtype == np.uint64
-    assert sums.tolist() == [python_sums(layer, record) for record in ciphertexts.tolist()]
-    assert (ciphertexts == before).all()
-
-
-def test_weighted_sums_of_many_full_ciphertexts_are_exact() -> None:
-    random = np.random.default_rng(1)
-    layer = DenseLayer(random.integers(-63, 64, (3, 400)), random.integers(-500, 500, 3))
-    ciphertexts = random.integers(0, 2**64, (1, 400, PROFILE.ciphertext_words), dtype=np.uint64)
-    (sums,) = weighted_sums(layer, ciphertexts, PROFILE)
-    columns = [0, 1, 777, PROFILE.ciphertext_words - 1]
-    assert sums[:, columns].tolist() == python_sums(layer, ciphertexts[0][:, columns].tolist())
-
-
-@given(layers_and_ciphertexts())
-def test_weighted_sums_do_not_depend_on_what_is_computed_beside_them(
-    drawn: tuple[DenseLayer, NDArray[np.uint64]],
+@pytest.mark.parametrize("head", HEADS)
+@settings(max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 2**32), convolution=st.booleans())
+def test_messages_become_what_the_plain_network_says(
+    head: str, data: st.DataObject, seed: int, convolution: bool
 ) -> None:
-    layer, ciphertexts = drawn
-    together = weighted_sums(layer, ciphertexts, PROFILE)
-    for record in range(len(ciphertexts)):
-        for neuron in range(layer.outputs):
-            alone = DenseLayer(layer.weights[neuron : neuron + 1], layer.thresholds[neuron : neuron + 1])
-            sums = weighted_sums(alone, ciphertexts[record : record + 1], PROFILE)
-            assert (sums[0, 0] == together[record, neuron]).all()
+    """By any exact strategies, on records that the encodings allow, in the ranges that follow from them."""
+    random = np.random.default_rng(seed)
+    encodings = encodings_of(random, int(random.integers(1, 6)))
+    network = network_of(random, encodings[-1].bits.stop, data.draw(HEADS[head]), convolution=convolution)
+    plans = []
+    for layer, sums in zip(network.evaluated_layers, worst_case_ranges(network, encodings), strict=True):
+        allowed = [name for name in EXACT if STRATEGIES[name].refusal(layer, sums, PROFILE) is None]
+        plans.append(LayerPlan(strategy=data.draw(st.sampled_from(allowed)), sums=sums, bootstraps=0))
+    records = records_of(encodings, 6, random)
+    assert encrypted_values(network, plans, records).tolist() == network.evaluate(records).tolist()
 
 
-def test_weights_that_would_make_sums_inexact_are_refused() -> None:
-    ciphertexts = np.full((1, 4, 2), 2**64 - 1, dtype=np.uint64)
-    exact = DenseLayer(np.full((1, 4), 2**34), np.zeros(1, dtype=np.int64))
-    assert weighted_sums(exact, ciphertexts, PROFILE).tolist() == [python_sums(exact, ciphertexts[0].tolist())]
-    with pytest.raises(ValueError, match="too large"):
-        weighted_sums(DenseLayer(np.full((1, 4), 2**35), np.zeros(1, dtype=np.int64)), ciphertexts, PROFILE)
+def test_records_within_measured_ranges_are_evaluated_right_by_narrower_circuits() -> None:
+    random = np.random.default_rng(8)
+    records = random.integers(0, 2, (40, 300)).astype(np.uint8)
+    network = Network((dense(random, 300, 50), dense(random, 50, 4)), LabelArgmax(4))
+    measured = measured_ranges(network, records)
+    free = [Encoding(slice(index, index + 1), np.array([[0], [1]], dtype=np.uint8)) for index in range(300)]
+    costs = []
+    for ranges in (measured, worst_case_ranges(network, free)):
+        plans = [LayerPlan(strategy="accumulate", sums=sums, bootstraps=0) for sums in ranges]
+        assert encrypted_values(network, plans, records).tolist() == network.evaluate(records).tolist()
+        works = [
+            plan.strategy_used.work(layer, plan.sums, 1, PROFILE)
+            for layer, plan in zip(network.evaluated_layers, plans, strict=True)
+        ]
+        costs.append(sum(work.bootstraps for work in works))
+    assert costs[0] < costs[1]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [LabelBit(), LabelArgmax(5), Scores(2, ScoreScale(bits=6, minimum=0, step=1))],
+    ids=["bit", "label", "scores"],
+)
+def test_values_are_sums_of_bits_with_the_weights_of_the_head_modulo_the_torus(head: Head) -> None:
+    random = np.random.default_rng(1)
+    ciphertexts = random.integers(0, 2**64, (3, head.combination.shape[1], 4), dtype=np.uint64)
+    values = combine(head, ciphertexts)
+    assert values.shape == (3, len(head.combination), 4)
+    for record, given_bits in zip(values.tolist(), ciphertexts.tolist(), strict=True):
+        for value, weights in zip(record, head.combination.tolist(), strict=True):
+            words = zip(*given_bits, strict=True)
+            assert value == [sum(w * x for w, x in zip(weights, word, strict=True)) % 2**64 for word in words]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from server_making import SHIFT, phases
 from tests.conftest import ClientKeys
 
-from epaas_server.engine.levelled import expand_seeded, weighted_sums
-from epaas_shared.network import DenseLayer
+from epaas_server.engine.levelled import add_clear, expand_seeded, weighted_sums
+from epaas_shared.layers import DenseLayer
 from epaas_shared.profile import Profile
 
 COUNT = 96
@@ -95,7 +95,7 @@ def test_weighted_sums_of_real_ciphertexts_decrypt_to_weighted_sums(
     random = np.random.default_rng(6)
     weights = random.integers(-3, 4, (8, COUNT))
     thresholds = weights @ bits.astype(np.int64) + np.array([-511, -100, -1, 0, 1, 2, 100, 512])
-    layer = DenseLayer(weights, thresholds)
-    (sums,) = weighted_sums(layer, expanded[None], profile)
-    assert decrypted(keys, sums) == (layer.sums(bits[None])[0] + 512).tolist()
+    sums = weighted_sums(weights, expanded)
+    add_clear(sums, 512 - thresholds, profile.message_shift)
+    assert decrypted(keys, sums) == (DenseLayer(weights, thresholds).sums(bits[None])[0] + 512).tolist()
     assert decrypted(keys, sums) == [1023, 612, 513, 512, 511, 510, 412, 0]

@@ -9,19 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cost_making import RATES
 from server_making import BundleParts, canonical, layer, toy_schema
-from sqlalchemy import Engine
 
-from epaas_server.jobs.store import JobStore
 from epaas_server.registry import Registry
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
 from epaas_shared.network import Network
 from epaas_shared.profile import Profile
 
-
-@pytest.fixture
-def registry(database: Engine, tmp_path: Path) -> Registry:
-    return Registry(database, tmp_path / "published")
+NARROW = 5
+"""Bootstraps of a neuron whose sums reach no further than -32 to 31."""
 
 
 def titled(title: str, folder: Path, **changes: str) -> Path:
@@ -36,8 +33,9 @@ def test_a_published_bundle_is_listed_with_its_cost(registry: Registry, tmp_path
     assert (model.name, model.version, model.title, model.task) == ("toy", 1, "A toy", "toy/v1")
     assert (model.input_schema, model.profile) == (parts.schema.digest, profile.digest)
     assert (model.security_bits, model.log2_p_error) == (profile.security_bits, profile.log2_p_error)
-    assert model.cost.bootstraps == 3 * profile.bootstraps_per_neuron
-    assert model.cost.seconds is None
+    assert (model.cost.bootstraps, model.cost.depth) == (3 * NARROW, 2 * NARROW)
+    assert (model.cost.record_bytes, model.cost.result_bytes) == (5 * 24, 2049 * 8)
+    assert model.cost.seconds is model.cost.memory_bytes is None
     assert before - timedelta(seconds=1) <= model.published_at <= datetime.now(UTC) + timedelta(seconds=1)
     assert registry.versions() == [model]
     assert registry.version("toy") == registry.version("toy", 1) == model
@@ -115,12 +113,12 @@ def test_a_task_is_not_published_again_with_another_schema(registry: Registry, t
     assert registry.publish(renamed.write(tmp_path / "three")).task == "other/v1"
 
 
-def test_depth_and_width_may_change_under_a_task(registry: Registry, tmp_path: Path, profile: Profile) -> None:
+def test_depth_and_width_may_change_under_a_task(registry: Registry, tmp_path: Path) -> None:
     registry.publish(BundleParts().write(tmp_path / "one"))
     deeper = Network((layer([[0] * 5] * 7, [0] * 7), layer([[1] * 7] * 4, [1] * 4), layer([[1] * 4], [2])))
     model = registry.publish(BundleParts.of(deeper, toy_schema(2, 3)).write(tmp_path / "two"))
     assert model.version == 2
-    assert model.cost.bootstraps == 12 * profile.bootstraps_per_neuron
+    assert model.cost.bootstraps == 12 * NARROW
 
 
 def test_a_refused_bundle_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
@@ -143,12 +141,19 @@ def test_what_was_not_published_is_not_found(registry: Registry, tmp_path: Path)
     assert registry.versions() == []
 
 
-def test_a_measured_rate_prices_a_model(registry: Registry, database: Engine, tmp_path: Path, profile: Profile) -> None:
-    registry.publish(BundleParts().write(tmp_path / "bundle"))
-    JobStore(database).calibrate("0" * 64, 100.0)
-    assert registry.version("toy").cost.seconds is None
-    JobStore(database).calibrate(profile.digest, 0.5)
-    assert registry.version("toy").cost.seconds == 27 * 0.5
+def test_measured_rates_price_a_model(registry: Registry, tmp_path: Path, profile: Profile) -> None:
+    model = registry.publish(BundleParts().write(tmp_path / "bundle"))
+    registry.calibration.measured("0" * 64, RATES)
+    assert registry.version("toy").cost == model.cost
+    assert registry.predicted_seconds(model, 1) is None
+    registry.calibration.measured(profile.digest, RATES)
+    alone = (1 + 0.14) + (1 + 0.14) + (2 * 5 + 1 * 2) * 0.001 + 5 * 0.0001 + 0.00001
+    priced = registry.version("toy").cost
+    assert priced.seconds == pytest.approx(alone)
+    assert priced.memory_bytes == RATES.base_bytes + (5 + 2 * 2) * 2049 * 8
+    assert registry.predicted_seconds(model, 1) == priced.seconds
+    assert registry.predicted_seconds(model, 2) == pytest.approx(2 * alone - 2 * 1.14)
+    assert priced.model_copy(update={"seconds": None, "memory_bytes": None}) == model.cost
 
 
 BREAK_OFF = """

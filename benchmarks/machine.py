@@ -1,0 +1,24 @@
+"""What benchmarks say of the machine, and of the memory of its processes."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+
+def processor() -> str:
+    """The processor's name."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.machine()
+
+
+def peak_megabytes(worker: int) -> int:
+    """Most memory that the evaluation child of a worker has held."""
+    children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    peaks = []
+    for child in children:
+        lines = Path(f"/proc/{child}/status").read_text().splitlines()
+        peaks += [int(line.split()[1]) * 1024 // 1_000_000 for line in lines if line.startswith("VmHWM")]
+    return max(peaks)
