@@ -47,7 +47,7 @@ PLUS_ONE = ("reduce-tree", "reduce-tree-levelled", "reduce-tree-gates", "sorting
 INPUTS = (8, 16, 32, 64, 128, 256, 512, 784, 1024)
 SHARED_INPUTS = (64, 256, 784)
 QUICK_INPUTS = (8, 64, 784)
-LIMIT = 90.0
+LIMIT = 40.0
 """Seconds, by the counts, up to which a point is measured."""
 QUICK_LIMIT = 4.0
 

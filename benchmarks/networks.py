@@ -129,16 +129,24 @@ def networks() -> dict[str, Network]:
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--quick", action="store_true")
-    quick = options.parse_args().quick
+    options.add_argument("--limit", type=float, default=LIMIT, help="seconds up to which a network is measured whole")
+    chosen = options.parse_args()
+    quick = chosen.quick
     bench = Workbench()
     corrections = {way: correction(bench, way) for way in WAYS if not way.plus_one}
     rows: list[dict[str, Any]] = []
     for task, network in networks().items():
         for way in WAYS:
             beyond_counts = corrections[replace(way, plus_one=False)]
-            rows += rows_of(bench, task, network, way, beyond_counts, QUICK_LIMIT if quick else LIMIT)
+            rows += rows_of(bench, task, network, way, beyond_counts, QUICK_LIMIT if quick else chosen.limit)
     blocks = {way.label: round(value, 3) for way, value in corrections.items()}
-    result = {"benchmark": "networks", "machine": MACHINE, "blocks_over_counts": blocks, "networks": rows}
+    result = {
+        "benchmark": "networks",
+        "machine": MACHINE,
+        "limit_seconds": chosen.limit,
+        "blocks_over_counts": blocks,
+        "networks": rows,
+    }
     if not quick:
         from plots import plot_networks
 

@@ -79,7 +79,7 @@ def toy_schema(features: int = 30) -> InputSchema:
 def random_network(inputs: int, widths: tuple[int, ...], seed: int) -> Network:
     """Ternary weights, thresholds near the mean of the sums so that no neuron is constant."""
     random = np.random.default_rng(seed)
-    layers = []
+    layers: list[DenseLayer] = []
     for outputs in widths:
         weights = random.integers(-1, 2, (outputs, inputs))
         density = 1 / 3 if not layers else 1 / 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from epaas_shared.layers import Integers
 from epaas_shared.zerokey import Torus
 
 
-def recover_weights(masks: Torus, result_mask: Torus) -> np.ndarray | None:
+def recover_weights(masks: Torus, result_mask: Torus) -> Integers | None:
     """Integer weights w with ``sum_i w_i masks[i] == result_mask`` modulo 2**64, or None if there are none.
 
     ``masks`` has shape (inputs, dimension) with fewer inputs than dimensions: the client knows them, since it has

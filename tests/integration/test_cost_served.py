@@ -19,6 +19,7 @@ from epaas_server.engine.child import ChildConfiguration, Evaluator
 from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Message
 from epaas_server.plan import cost_of, make_plan
 from epaas_server.settings import Settings
+from epaas_shared.layers import Integers
 from epaas_shared.profile import default_profile
 from tests.conftest import ClientKeys, Server, random_network, random_records, toy_schema, upload_keys, write_bundle
 
@@ -62,7 +63,7 @@ class Child:
         self._evaluator.run(task)
         return self._took()
 
-    def decrypted(self, told: list[Message]) -> np.ndarray:
+    def decrypted(self, told: list[Message]) -> Integers:
         finished = told[-1]
         assert isinstance(finished, Finished), finished
         assert finished.result_blob is not None

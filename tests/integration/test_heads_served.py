@@ -8,7 +8,7 @@ import numpy as np
 
 from epaas_client import Client
 from epaas_shared.heads import Scores
-from epaas_shared.layers import DenseLayer
+from epaas_shared.layers import DenseLayer, Integers
 from epaas_shared.network import Network
 from epaas_shared.schema import InputSchema
 from epaas_shared.scores import ScoreScale
@@ -35,11 +35,11 @@ def layers() -> tuple[DenseLayer, DenseLayer]:
     )
 
 
-def sums(schema: InputSchema) -> np.ndarray:
+def sums(schema: InputSchema) -> Integers:
     """Of the three classes, (records, 3), by arithmetic of the test's own."""
     first, second = layers()
     hidden = (schema.encode(RECORDS).astype(np.int64) @ first.weights.T >= first.thresholds).astype(np.int64)
-    result: np.ndarray = hidden @ second.weights.T - second.thresholds
+    result: Integers = hidden @ second.weights.T - second.thresholds
     return result
 
 

@@ -50,6 +50,7 @@ def test_a_levelled_result_gives_all_weights_away(keys: ClientKeys) -> None:
     _, ciphertexts = encrypted_record(keys)
     levelled = weighted_sums(NEURON.layers[0].weights, ciphertexts)[0]
     recovered = recover_weights(ciphertexts[:, :-1], levelled[:-1])
+    assert recovered is not None
     np.testing.assert_array_equal(recovered, NEURON.layers[0].weights[0])
 
 
@@ -59,6 +60,7 @@ def test_a_levelled_result_hidden_by_noise_alone_still_gives_all_weights_away(ke
     levelled = weighted_sums(NEURON.layers[0].weights, ciphertexts)[0]
     levelled[-1] += np.uint64(2**48)
     recovered = recover_weights(ciphertexts[:, :-1], levelled[:-1])
+    assert recovered is not None
     np.testing.assert_array_equal(recovered, NEURON.layers[0].weights[0])
 
 

@@ -126,4 +126,6 @@ def trivial(messages: NDArray[Any], words: int = 5) -> NDArray[np.uint64]:
 
 def phases(ciphertexts: NDArray[np.uint64], secret_bits: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Body minus mask times key, as signed torus values: the message and the noise."""
-    return (ciphertexts[..., -1] - (ciphertexts[..., :-1] * secret_bits).sum(axis=-1, dtype=np.uint64)).view(np.int64)
+    found = ciphertexts[..., -1] - (ciphertexts[..., :-1] * secret_bits).sum(axis=-1, dtype=np.uint64)
+    result: NDArray[np.int64] = found.view(np.int64)
+    return result

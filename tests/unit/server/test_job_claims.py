@@ -62,7 +62,7 @@ def test_key_checks_come_before_older_predictions(database: Engine, store: JobSt
         store.submit_key_check("d" * 64, connection)
     first = claimed(store)
     assert (first.kind, first.evaluation_keys) == (JobKind.CHECK_KEYS, "d" * 64)
-    assert first.model_digest is first.plan is None
+    assert (first.model_digest, first.plan) == (None, None)
     assert claimed(store).id == "one"
 
 

@@ -26,7 +26,7 @@ def test_a_new_prediction_waits_in_the_queue(store: JobStore) -> None:
     assert (submitted.model, submitted.version, submitted.model_digest) == ("toy", 3, "b" * 64)
     assert (submitted.evaluation_keys, submitted.records) == (KEYS, 2)
     assert (submitted.progress.done, submitted.progress.total) == (0, 90)
-    assert submitted.started_at is submitted.finished_at is submitted.problem is None
+    assert (submitted.started_at, submitted.finished_at, submitted.problem) == (None, None, None)
     assert submitted.created_at.utcoffset() == timedelta(0)
 
 
