@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks docs clean
+.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -45,11 +45,14 @@ bench: $(INSTALLED)  ## Time and sizes of one Cancer prediction, as JSON
 bench-parameters: $(INSTALLED)  ## Alternatives to the parameter set, as JSON
 	$(BIN)/python benchmarks/parameters.py
 
-bench-circuits: $(INSTALLED)  ## A neuron by every circuit, figure 8.3 of the thesis; half an hour
+bench-circuits: $(INSTALLED)  ## A neuron by every circuit, figure 8.3 of the thesis; a quarter of an hour
 	$(BIN)/python benchmarks/circuits.py
 
 bench-networks: $(INSTALLED)  ## The thesis's four networks, table 8.2; an hour
 	$(BIN)/python benchmarks/networks.py
+
+bench-cost: $(INSTALLED)  ## What was said beforehand of cost, beside what it was
+	$(BIN)/python benchmarks/cost.py
 
 docs: $(INSTALLED)  ## Write the generated reference again
 	$(BIN)/epaas-server openapi > docs/reference/openapi.json
