@@ -203,3 +203,15 @@ def test_a_convolution_that_does_not_fit_its_image_is_none(
     with pytest.raises(InvalidBundle) as caught:
         ConvolutionLayer(np.zeros(shape, dtype=np.int64), np.zeros(thresholds, dtype=np.int64), height, width)
     assert caught.value.field == "weights"
+
+
+def test_a_threshold_beyond_all_sums_is_moved_to_their_edge() -> None:
+    """Sums reach from -1 to 2; what a neuron decides stays the same."""
+    weights, thresholds = np.tile([[1, 1, -1]], (5, 1)), np.array([-9, -1, 1, 3, 70])
+    dense = DenseLayer(weights, thresholds)
+    assert dense.within_reach().thresholds.tolist() == [-1, -1, 1, 3, 3]
+    convolution = ConvolutionLayer(weights.reshape(5, 1, 1, 3), thresholds, height=2, width=4, padding=(0, 1))
+    assert convolution.within_reach().thresholds.tolist() == [-1, -1, 1, 3, 3]
+    for layer in (dense, convolution):
+        bits = np.array(list(np.ndindex(*[2] * layer.inputs)), dtype=np.uint8)
+        np.testing.assert_array_equal(layer.sums(bits) >= 0, layer.within_reach().sums(bits) >= 0)

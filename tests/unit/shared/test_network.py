@@ -126,7 +126,8 @@ def test_the_worst_case_covers_the_layers_of_the_head() -> None:
     network = Network((layer([[1, 0], [0, 1], [0, 0]], [0, 0, 1]),))
     reached = worst_case_ranges(network, pairs(1))
     assert [(one.minimum, one.maximum, one.squared_norm, one.fresh) for one in reached] == [
-        (-1, 2, 2, True),  # S_0 - S_1 is 1 or -1, S_0 - S_2 and S_1 - S_2 are 1 or 2
+        # S_0 - S_1 is 1 or -1; S_0 - S_2 and S_1 - S_2 are 1 or 2, never below 0, and so are moved to 0 or 1
+        (-1, 1, 2, True),
         (-2, 0, 2, False),  # a class wins if and only if its sum is the greatest possible
     ]
 
