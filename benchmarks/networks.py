@@ -35,8 +35,9 @@ from epaas_shared.zerokey import Torus
 LIMIT = 1800.0
 """Seconds, by the counts, up to which a network is measured whole."""
 QUICK_LIMIT = 15.0
-BLOCK_SECONDS = 20.0
+BLOCK_SECONDS = 10.0
 BLOCK_INPUTS = 2048
+GATE_BLOCK_INPUTS = 512
 BLOCK_NEURONS = 256
 CALIBRATION = 256
 """Records that measured ranges come from."""
@@ -157,10 +158,11 @@ def main() -> None:
 
 
 def correction(bench: Workbench, way: Way) -> float:
-    """Measured over counted seconds of a block of neurons with 2,048 inputs."""
+    """Measured over counted seconds of a block of neurons with many inputs."""
     random = np.random.default_rng(9)
-    layer, bits = random_layer(random, BLOCK_NEURONS, BLOCK_INPUTS), random_bits(random, BLOCK_INPUTS)
-    (planned,) = planned_layers(way, (layer,), random_bits(random, CALIBRATION, BLOCK_INPUTS))
+    inputs = BLOCK_INPUTS if way.strategy == ACCUMULATE.name else GATE_BLOCK_INPUTS
+    layer, bits = random_layer(random, BLOCK_NEURONS, inputs), random_bits(random, inputs)
+    (planned,) = planned_layers(way, (layer,), random_bits(random, CALIBRATION, inputs))
     sums = replace(planned.sums, fresh=False)
     one = bench.predicted(bench.work(way.full_name, first(layer, 1), sums))
     block = first(layer, int(np.clip(BLOCK_SECONDS / one, 1, BLOCK_NEURONS)))
