@@ -73,11 +73,13 @@ def main() -> None:
     }
     if not chosen.quick:
         from plots import plot_approximate, plot_circuits
+        from tables import write_tables
 
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "circuits.json").write_text(json.dumps(result, indent=1) + "\n")
         plot_circuits(result, RESULTS / "circuits.svg")
         plot_approximate(result, RESULTS / "approximate.svg")
+        write_tables()
     print(json.dumps(result))
 
 

@@ -14,6 +14,7 @@ from epaas_server.strategies import STRATEGIES
 from epaas_server.strategies.adders import Form
 from epaas_server.strategies.comparisons import Comparison, ReduceTree, SortingNetwork
 from epaas_server.strategies.gates import Gates
+from epaas_server.strategies.netlist import pruned
 from epaas_server.strategies.neurons import neurons, plus_one_of
 from epaas_server.strategies.sorting import Network
 from epaas_shared.layers import ConvolutionLayer, DenseLayer
@@ -71,6 +72,21 @@ def test_an_output_is_as_noisy_as_a_bit_and_no_input(comparison: Comparison) -> 
     assert all(output.squared_norm <= 1 for output in shared.outputs)
 
 
+@EACH
+@pytest.mark.parametrize("weights", [(1,) * 12, (1,) * 5 + (2, 3)])
+@pytest.mark.parametrize("threshold", [1, 4, 8, 10])
+def test_no_gate_is_made_in_vain_but_those_that_the_thesis_counts(
+    comparison: Comparison, weights: tuple[int, ...], threshold: int
+) -> None:
+    """In the form of plain gates a tree or network is whole, whichever of its outputs are read."""
+    netlist = comparison.direct(weights, threshold)
+    if comparison.form is Form.GATES:  # type: ignore[attr-defined]
+        others = {len(comparison.direct(weights, other).gates) for other in range(1, 11)}
+        assert len(others) == 1
+    else:
+        assert pruned(netlist) == netlist
+
+
 def random_layer(weights: tuple[int, ...], outputs: int, inputs: int, seed: int) -> DenseLayer:
     """Thresholds near the middle of the sums."""
     random = np.random.default_rng(seed)
@@ -79,16 +95,24 @@ def random_layer(weights: tuple[int, ...], outputs: int, inputs: int, seed: int)
 
 
 @EACH
-@settings(max_examples=6)
-@given(seed=st.integers(0, 2**32), inputs=st.integers(44, 60), zeros=st.booleans())
-def test_the_plus_one_trick_changes_no_bit(comparison: Comparison, seed: int, inputs: int, zeros: bool) -> None:
+@settings(max_examples=8)
+@given(
+    seed=st.integers(0, 2**32),
+    inputs=st.integers(44, 60),
+    zeros=st.booleans(),
+    thresholds=st.sampled_from(["anywhere", "low", "high"]),
+)
+def test_the_plus_one_trick_changes_no_bit(
+    comparison: Comparison, seed: int, inputs: int, zeros: bool, thresholds: str
+) -> None:
     """In layers where it is used: neurons with few, many, or only weights of one sign, and with zeros."""
     random = np.random.default_rng(seed)
     weights = np.where(random.random((9, inputs)) < np.linspace(0, 1, 9)[:, None], 1, -1)
     if zeros:
         weights[::2, :3] = 0
     low, high = np.minimum(weights, 0).sum(axis=1), np.maximum(weights, 0).sum(axis=1)
-    tested = DenseLayer(weights, random.integers(low, high + 2))
+    first, last = {"anywhere": (low, high + 1), "low": (low + 1, low + 3), "high": (high - 2, high)}[thresholds]
+    tested = DenseLayer(weights, random.integers(first, last, endpoint=True))
     shared = plus_one_of(tested, comparison)
     assert shared is not None
     widest = max(len(neuron.sources) for neuron in neurons(tested, comparison, shared))
