@@ -8,7 +8,7 @@ only, and are shared by all neurons that have the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Protocol
 
 from epaas_server.circuits.definitions import AND3, MAJORITY
@@ -90,7 +90,7 @@ def _finished(b: Builder, form: Form, outcome: Wire) -> Netlist:
     return netlist if form is Form.GATES else pruned(netlist)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _tree(form: Form, weights: tuple[int, ...], threshold: int) -> Netlist:
     b = Builder(len(weights))
     bits = [b.input(i) for i, weight in enumerate(weights) if weight == 1]
@@ -102,14 +102,14 @@ def _multiple(bit: Wire, weight: int) -> list[Wire]:
     return [bit * one.constant for one in adders.constant(weight)]
 
 
-@cache
+@lru_cache(maxsize=64)
 def _tree_total(form: Form, inputs: int, offset: int) -> Netlist:
     b = Builder(inputs)
     total = adders.sum_of(b, [b.input(i) for i in range(inputs)], [adders.constant(offset)], form)
     return b.netlist(*total)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _tree_against_total(form: Form, doubled: int, single: int, clear: int, total: int, negated: bool) -> Netlist:
     b = Builder(doubled + single + total)
     inputs = [b.input(i) for i in range(b.inputs)]
@@ -119,21 +119,21 @@ def _tree_against_total(form: Form, doubled: int, single: int, clear: int, total
     return _finished(b, form, ~outcome if negated else outcome)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _sort(network: sorting.Network, form: Form, weights: tuple[int, ...], threshold: int) -> Netlist:
     b = Builder(len(weights))
     wires = [b.input(i) for i, weight in enumerate(weights) for _ in range(weight)]
     return _finished(b, form, sorting.at_least(sorting.sorted_bits(b, wires, network, form), threshold))
 
 
-@cache
+@lru_cache(maxsize=64)
 def _sort_total(network: sorting.Network, form: Form, inputs: int, offset: int) -> Netlist:
     b = Builder(inputs)
     ordered = sorting.sorted_bits(b, [b.input(i) for i in range(inputs)], network, form)
     return b.netlist(*[ONE] * offset, *ordered)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _sort_against_total(
     network: sorting.Network, form: Form, doubled: int, clear: int, total: int, negated: bool
 ) -> Netlist:
