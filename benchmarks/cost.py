@@ -24,9 +24,10 @@ from machine import peak_megabytes, processor
 from epaas_client import Client
 from epaas_client.crypto import SecretKeys, generate_keys
 from epaas_models.export import provenance, write_bundle
+from epaas_shared.features import NumberFeature
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Layer
 from epaas_shared.network import Network
-from epaas_shared.schema import Feature, InputSchema
+from epaas_shared.schema import InputSchema
 
 REPETITIONS = 3
 
@@ -80,7 +81,7 @@ def measure(
     case: Case, folder: Path, secret_keys: SecretKeys, frame: bytes, random: np.random.Generator
 ) -> dict[str, Any]:
     features = tuple(
-        Feature(name=f"x{i}", kind="thresholds", edges=(0.5,), minimum=0.0, maximum=1.0)
+        NumberFeature(name=f"x{i}", kind="thresholds", edges=(0.5,), minimum=0.0, maximum=1.0)
         for i in range(case.network.inputs)
     )
     classes = tuple(f"class {i}" for i in range(max(2, case.network.layers[-1].outputs)))

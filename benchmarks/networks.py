@@ -25,11 +25,11 @@ from workbench import MACHINE, RESULTS, Workbench, fired, random_bits, random_la
 
 from epaas_server.plan import FALLBACK
 from epaas_server.strategies import ACCUMULATE, STRATEGIES
+from epaas_shared.features import Bits
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Layer
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from epaas_shared.ranges import SumRange
-from epaas_shared.schema import Bits
 from epaas_shared.zerokey import Torus
 
 LIMIT = 1800.0

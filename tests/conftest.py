@@ -32,10 +32,11 @@ from epaas_shared.bundle import (
     specs_of,
 )
 from epaas_shared.digest import canonical_json, digest_bytes
+from epaas_shared.features import NumberFeature
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
-from epaas_shared.schema import Feature, InputSchema
+from epaas_shared.schema import InputSchema
 
 START_SECONDS = 180.0
 """Patience with a busy machine, on which a server starts and keys are tried."""
@@ -72,7 +73,9 @@ def toy_schema(features: int = 30) -> InputSchema:
         title="A toy task",
         target="answer",
         classes=("no", "yes"),
-        features=tuple(Feature(name=f"f{i}", edges=(1.0, 2.0), minimum=0.0, maximum=3.0) for i in range(features)),
+        features=tuple(
+            NumberFeature(name=f"f{i}", edges=(1.0, 2.0), minimum=0.0, maximum=3.0) for i in range(features)
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from concrete import compiler  # noqa: E402  (the filter must come first)
 
 from epaas_shared.digest import digest_bytes  # noqa: E402
 from epaas_shared.errors import DecryptionFailed, InvalidCiphertext, KeyMismatch  # noqa: E402
+from epaas_shared.features import Bits  # noqa: E402
 from epaas_shared.frame import (  # noqa: E402
     EvaluationKeysHeader,
     RecordHeader,
@@ -29,7 +30,7 @@ from epaas_shared.frame import (  # noqa: E402
     encode_frame,
 )
 from epaas_shared.profile import Profile, default_profile  # noqa: E402
-from epaas_shared.schema import Bits, InputSchema  # noqa: E402
+from epaas_shared.schema import InputSchema  # noqa: E402
 from epaas_shared.zerokey import SEED_BYTES, Torus, ZeroKey, gaussian, negacyclic_product  # noqa: E402
 
 _ENVELOPE_HEADER_BYTES = 64

@@ -79,12 +79,12 @@ class ConvolutionSpec(BaseModel):
     def _fits(self) -> Self:
         if any(padding >= kernel for padding, kernel in zip(self.padding, self.kernel, strict=True)):
             raise ValueError("the padding must be less than the kernel, or neurons would see nothing")
-        if min(self._windows) < 1:
+        if min(self.windows) < 1:
             raise ValueError(f"a kernel of {self.kernel} does not fit an image of {(self.height, self.width)}")
         return self
 
     @property
-    def _windows(self) -> tuple[int, int]:
+    def windows(self) -> tuple[int, int]:
         return (
             output_length(self.height, self.kernel[0], self.stride[0], self.padding[0]),
             output_length(self.width, self.kernel[1], self.stride[1], self.padding[1]),
@@ -96,7 +96,7 @@ class ConvolutionSpec(BaseModel):
 
     @property
     def outputs(self) -> int:
-        return self.filters * self._windows[0] * self._windows[1]
+        return self.filters * self.windows[0] * self.windows[1]
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from epaas_shared.errors import InvalidBundle
-from epaas_shared.schema import Bits, Encoding
+from epaas_shared.features import Bits, Encoding
 
 Integers = NDArray[np.int64]
 
@@ -43,11 +43,13 @@ class Rows:
     def sum_bounds(self, encodings: Sequence[Encoding]) -> tuple[Integers, Integers]:
         """Least and greatest sum minus threshold a neuron, each (neurons,), over all records of these encodings."""
         low, high = -self.thresholds, -self.thresholds
+        columns = np.full(sum(encoding.patterns.shape[1] for encoding in encodings), -1)
+        columns[self.inputs] = np.arange(len(self.inputs))
         for encoding in encodings:
-            start, stop = np.searchsorted(self.inputs, (encoding.bits.start, encoding.bits.stop))
-            if start < stop:
-                bits = encoding.patterns[:, self.inputs[start:stop] - encoding.bits.start]
-                sums = self.weights[:, start:stop] @ bits.T.astype(np.int64)
+            places = columns[encoding.bits]
+            seen = places >= 0
+            if seen.any():
+                sums = self.weights[:, places[seen]] @ encoding.patterns[:, seen].T.astype(np.int64)
                 low, high = low + sums.min(axis=1), high + sums.max(axis=1)
         return low, high
 

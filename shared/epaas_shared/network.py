@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from epaas_shared.errors import InvalidBundle
+from epaas_shared.features import Bits
 from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
 from epaas_shared.layers import DenseLayer, Integers, Layer
-from epaas_shared.schema import Bits
 from epaas_shared.scores import ScoreScale
 
 RECORDS_AT_ONCE = 256

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
+from epaas_shared.features import Bits, Encoding
 from epaas_shared.layers import Layer
 from epaas_shared.network import Network, batches
-from epaas_shared.schema import Bits, Encoding
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from epaas_server.engine.levelled import add_clear, expand_seeded
 from epaas_server.engine.runtime import Circuits, load_keyset
 from epaas_server.settings import Settings
 from epaas_server.strategies import Strategy
+from epaas_shared.features import Bits
 from epaas_shared.frame import EvaluationKeysHeader, decode_frame
 from epaas_shared.layers import Integers, Layer
 from epaas_shared.profile import default_profile
 from epaas_shared.ranges import SumRange
-from epaas_shared.schema import Bits
 from epaas_shared.zerokey import Torus
 from tests.conftest import ClientKeys
 

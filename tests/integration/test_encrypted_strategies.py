@@ -17,10 +17,10 @@ from epaas_server.strategies import ACCUMULATE, STRATEGIES
 from epaas_server.strategies.accumulate import narrowest
 from epaas_server.strategies.gates import Gates
 from epaas_server.strategies.neurons import plus_one_of
+from epaas_shared.features import Bits
 from epaas_shared.heads import Head, LabelArgmax, Scores
 from epaas_shared.layers import DenseLayer, Integers
 from epaas_shared.network import Network
-from epaas_shared.schema import Bits
 from epaas_shared.scores import ScoreScale
 from epaas_shared.zerokey import Torus
 from tests.integration.ciphertexts import PROFILE, Bench, reach

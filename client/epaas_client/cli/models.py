@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from epaas_client.cli.context import State, VersionOption
 from epaas_client.console import clean, duration
 from epaas_shared.protocol import ModelVersion
+from epaas_shared.scores import ScoreScale
+
+if TYPE_CHECKING:
+    from epaas_shared.features import Feature
 
 app = typer.Typer(help="What the server offers.")
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the model; see `epaas models list`.")]
+
+_SHOWN_VALUES = 5
+"""How many values of a category the table of columns shows."""
 
 
 @app.command("list", epilog="Example: epaas models list")
@@ -46,18 +53,16 @@ def show(context: typer.Context, name: NameArgument, version: VersionOption = No
         ("published", model.published_at),
         ("digest", model.digest),
         ("task", f"{model.task}: {schema.title}"),
-        ("predicts", f"{schema.target}, one of {', '.join(schema.classes)}; {_output(model)}"),
+        ("predicts", f"{schema.target}, one of {', '.join(schema.classes)}"),
+        ("output", _output(model.scores)),
         ("a record takes", _cost(model)),
         ("security", f"{model.security_bits} bits, profile {model.profile_name}"),
         ("p_error", f"at most 2^{model.log2_p_error} a bootstrap"),
     ]
     lines = [f"{label:<16}{clean(str(value))}" for label, value in facts]
     state.console.result("\n".join([*lines, "", "a record has these columns:"]))
-    rows = [
-        (feature.name, f"{feature.minimum:g}", f"{feature.maximum:g}", feature.description)
-        for feature in schema.features
-    ]
-    state.console.table(("COLUMN", "LEAST", "GREATEST", "WHAT IT IS"), rows)
+    rows = [(feature.name, _values(feature), feature.description) for feature in schema.features]
+    state.console.table(("COLUMN", "VALUES", "WHAT IT IS"), rows)
     state.console.note(f"a column {schema.target!r} with the true label may be there too; it is never sent")
 
 
@@ -70,10 +75,24 @@ def report(context: typer.Context, name: NameArgument, version: VersionOption = 
     state.console.result(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-def _output(model: ModelVersion) -> str:
-    if model.scores is None:
-        return "the class alone, without a confidence"
-    return f"with a score for each class, in {model.scores.greatest_level + 1} levels"
+def _values(feature: Feature) -> str:
+    """Which values a column may have, in a few words."""
+    match feature.kind:
+        case "image":
+            return f"a picture, {feature.height} x {feature.width} grey levels 0 to 255"
+        case "categories":
+            shown = ", ".join(feature.values[:_SHOWN_VALUES])
+            more = f", ... ({len(feature.values)} in all)" if len(feature.values) > _SHOWN_VALUES else ""
+            return f"{shown}{more}{', or anything else' if feature.other else ''}"
+        case _:
+            return f"{feature.minimum:g} to {feature.maximum:g}"
+
+
+def _output(scale: ScoreScale | None) -> str:
+    if scale is None:
+        return "label only, without a confidence"
+    calibrated = "not calibrated" if scale.temperature is None else f"calibrated (temperature {scale.temperature:g})"
+    return f"scores of {scale.greatest_level + 1} levels, {calibrated}"
 
 
 def _cost(model: ModelVersion) -> str:

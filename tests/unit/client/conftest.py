@@ -8,7 +8,8 @@ import pytest
 
 from epaas_client.crypto import generate_keys
 from epaas_client.keystore import Keystore
-from epaas_shared.schema import Feature, InputSchema
+from epaas_shared.features import ImageFeature, NumberFeature
+from epaas_shared.schema import InputSchema
 
 from .fake_server import FakeService, serving
 
@@ -18,11 +19,19 @@ PASSPHRASE = "correct horse battery"
 @pytest.fixture(scope="session")
 def schema() -> InputSchema:
     features = (
-        Feature(name="radius", edges=(10.0, 20.0), minimum=0.0, maximum=60.0, description="mm"),
-        Feature(name="texture", edges=(5.0,), minimum=0.0, maximum=9.5),
+        NumberFeature(name="radius", edges=(10.0, 20.0), minimum=0.0, maximum=60.0, description="mm"),
+        NumberFeature(name="texture", edges=(5.0,), minimum=0.0, maximum=9.5),
     )
     return InputSchema(
         task="toy", version=1, title="A toy", target="diagnosis", classes=("malignant", "benign"), features=features
+    )
+
+
+@pytest.fixture(scope="session")
+def digits() -> InputSchema:
+    image = ImageFeature(name="image", height=28, width=28, thresholds=(128,), framing="digit")
+    return InputSchema(
+        task="digits", version=1, title="A digit", target="digit", classes=("one", "seven"), features=(image,)
     )
 
 

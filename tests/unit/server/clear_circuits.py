@@ -16,10 +16,10 @@ from server_making import SHIFT, trivial
 from epaas_server.circuits.definitions import Circuit, Kind
 from epaas_server.engine.batches import Batched
 from epaas_server.strategies.strategy import Calls, Strategy
+from epaas_shared.features import Bits
 from epaas_shared.layers import Layer
 from epaas_shared.profile import default_profile
 from epaas_shared.ranges import SumRange
-from epaas_shared.schema import Bits
 
 PROFILE = default_profile()
 

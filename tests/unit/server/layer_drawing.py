@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from epaas_shared.features import Bits
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Layer
-from epaas_shared.schema import Bits
 
 BANDS = ((1, 12), (1, 12), (1, 40), (41, 200))
 """Of numbers of inputs."""

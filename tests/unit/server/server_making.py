@@ -12,10 +12,11 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from epaas_shared.features import NumberFeature
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
-from epaas_shared.schema import Feature, InputSchema
+from epaas_shared.schema import InputSchema
 
 SHIFT = 53
 """log2 of the torus value of the message 1 under the shipped profile."""
@@ -42,7 +43,9 @@ def toy_schema(*sizes: int, task: str = "toy", title: str = "toy") -> InputSchem
         target="label",
         classes=("no", "yes"),
         features=tuple(
-            Feature(name=f"f{index}", edges=tuple(float(edge) for edge in range(1, size)), minimum=0.0, maximum=99.0)
+            NumberFeature(
+                name=f"f{index}", edges=tuple(float(edge) for edge in range(1, size)), minimum=0.0, maximum=99.0
+            )
             for index, size in enumerate(sizes)
         ),
     )

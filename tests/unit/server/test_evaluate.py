@@ -17,11 +17,11 @@ from epaas_server.engine.batches import Batched
 from epaas_server.engine.evaluate import combine, evaluate_layer
 from epaas_server.plan import LayerPlan
 from epaas_server.strategies import STRATEGIES
+from epaas_shared.features import Bits, Encoding, NumberFeature
 from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers, Layer
 from epaas_shared.network import Network
 from epaas_shared.ranges import measured_ranges, worst_case_ranges
-from epaas_shared.schema import Bits, Encoding, Feature
 from epaas_shared.scores import ScoreScale
 
 EXACT = sorted(name for name, strategy in STRATEGIES.items() if strategy.exact)
@@ -33,7 +33,7 @@ def encodings_of(random: np.random.Generator, features: int) -> list[Encoding]:
     for index in range(features):
         edges = tuple(float(edge) for edge in range(1, int(random.integers(2, 4))))
         kind = "one-hot-bins" if random.random() < 0.5 else "thresholds"
-        feature = Feature(name=f"f{index}", kind=kind, edges=edges, minimum=0.0, maximum=9.0)
+        feature = NumberFeature(name=f"f{index}", kind=kind, edges=edges, minimum=0.0, maximum=9.0)
         start = made[-1].bits.stop if made else 0
         made.append(Encoding(slice(start, start + feature.bits), feature.patterns))
     return made

@@ -15,9 +15,9 @@ from epaas_server.circuits.definitions import DIGIT, THRESHOLDS
 from epaas_server.strategies import ACCUMULATE, STRATEGIES, split
 from epaas_server.strategies.accumulate import narrowest
 from epaas_server.strategies.split import ADDED_NORM, REMAINDER, TOTAL, Parts, parts_of
+from epaas_shared.features import Bits
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers
 from epaas_shared.ranges import SumRange
-from epaas_shared.schema import Bits
 
 WIDEST = 4095
 """Inputs of weight 1."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,6 +79,37 @@ def test_a_score_is_the_least_sum_of_its_level(scale: ScoreScale) -> None:
     assert head.values(least[:, None] - 1)[:, 0].tolist() == np.maximum(levels - 1, 0).tolist()
 
 
+@given(
+    st.integers(1, 6).flatmap(lambda bits: st.tuples(st.just(bits), st.lists(st.integers(0, 2**bits - 1), min_size=1))),
+    st.integers(-(2**31), 2**31 - 1),
+    st.integers(1, 2**31 - 1),
+    st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+)
+def test_probabilities_are_the_softmax_of_the_scores(
+    drawn: tuple[int, list[int]], minimum: int, step: int, temperature: float
+) -> None:
+    bits, levels = drawn
+    scale = ScoreScale(bits=bits, minimum=minimum, step=step, temperature=temperature)
+    with np.errstate(over="ignore", under="ignore"):
+        logits = (np.array([scale.score(level) for level in levels]) - scale.score(max(levels))) / temperature
+        odds = np.exp(logits)
+    probabilities = scale.probabilities(levels)
+    assert probabilities is not None
+    assert np.allclose(probabilities, odds / odds.sum())
+    assert sum(probabilities) == pytest.approx(1)
+    assert probabilities[levels.index(max(levels))] == max(probabilities)
+
+
+def test_a_scale_without_a_temperature_keeps_its_bytes_and_gives_no_probabilities() -> None:
+    scale = ScoreScale(bits=2, minimum=-3, step=2)
+    assert scale.model_dump_json() == '{"bits":2,"minimum":-3,"step":2}'
+    assert scale.model_dump(mode="json") == {"bits": 2, "minimum": -3, "step": 2}
+    assert scale.probabilities([0, 3]) is None
+    warm = scale.model_copy(update={"temperature": 1.7})
+    assert warm.model_dump_json() == '{"bits":2,"minimum":-3,"step":2,"temperature":1.7}'
+    assert ScoreScale.model_validate_json(warm.model_dump_json()) == warm
+
+
 @pytest.mark.parametrize(("classes", "digits"), [(2, 1), (3, 2), (4, 2), (5, 3), (43, 6), (64, 6), (65, 7)])
 def test_a_label_has_as_many_digits_as_it_needs(classes: int, digits: int) -> None:
     assert label_digits(classes) == digits
@@ -85,7 +118,21 @@ def test_a_label_has_as_many_digits_as_it_needs(classes: int, digits: int) -> No
 
 
 @pytest.mark.parametrize(
-    "change", [{"bits": 0}, {"bits": 7}, {"bits": True}, {"step": 0}, {"step": 1.0}, {"minimum": 2**31}, {"extra": 1}]
+    "change",
+    [
+        {"bits": 0},
+        {"bits": 7},
+        {"bits": True},
+        {"step": 0},
+        {"step": 1.0},
+        {"minimum": 2**31},
+        {"extra": 1},
+        {"temperature": 0.0},
+        {"temperature": -1.0},
+        {"temperature": math.inf},
+        {"temperature": math.nan},
+        {"temperature": "1"},
+    ],
 )
 def test_a_scale_that_makes_no_sense_is_none(change: dict[str, object]) -> None:
     good = {"bits": 3, "minimum": -4, "step": 2}

@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from epaas_shared.errors import InvalidRecord
-from epaas_shared.schema import Feature, InputSchema, shipped_schemas
+from epaas_shared.features import NumberFeature
+from epaas_shared.schema import InputSchema, shipped_schemas
 
-SHIPPED = {"breast-cancer/v1": "b57b9b52c8f72c33473ef3694f1c275a52b724a9976f26ff46a659d5bc580a3e"}
+SHIPPED = {
+    "breast-cancer/v1": "b57b9b52c8f72c33473ef3694f1c275a52b724a9976f26ff46a659d5bc580a3e",
+    "breast-cancer/v2": "92632799559ecd3e781d0e412803ff73599f51b92b840bd3fa44ed561c0c332b",
+    "diabetes/v1": "a7ed211d37cd647a28e370b39ae7106d8888a76c0df581682a856977fc41c3a8",
+    "faces/v1": "ee8d1cfe98ad36d87fce605bd7ce3956a88bf098c9c081b38eab76c459760d2c",
+    "mnist/v1": "9c09021c58cb34cee285db6eccb5cd2a299136b00afa8eef66cb7e1d54318899",
+}
 """Clients encode by these; a changed schema is a new version of its task, and a new line."""
 
 GRID = st.integers(-64, 64).map(lambda eighths: eighths / 8)
@@ -29,7 +36,7 @@ def schemas(draw: st.DrawFn) -> InputSchema:
         bounds = draw(st.lists(NUMBERS, min_size=3, max_size=7, unique=True).map(sorted))
         assume(all(low < high for low, high in pairwise(bounds)))
         features.append(
-            Feature(
+            NumberFeature(
                 name=f"f{index}",
                 kind=draw(st.sampled_from(("one-hot-bins", "thresholds"))),
                 edges=tuple(bounds[1:-1]),
@@ -42,7 +49,7 @@ def schemas(draw: st.DrawFn) -> InputSchema:
     )
 
 
-def values_of(feature: Feature) -> st.SearchStrategy[float]:
+def values_of(feature: NumberFeature) -> st.SearchStrategy[float]:
     """Values within the bounds, often exactly on one or right beside it."""
     marks = [feature.minimum, *feature.edges, feature.maximum]
     beside = [math.nextafter(mark, way) for mark in marks for way in (-math.inf, math.inf)]
@@ -53,14 +60,18 @@ def values_of(feature: Feature) -> st.SearchStrategy[float]:
 @st.composite
 def schemas_with_records(draw: st.DrawFn) -> tuple[InputSchema, list[dict[str, float]]]:
     schema = draw(schemas())
-    rows = st.fixed_dictionaries({feature.name: values_of(feature) for feature in schema.features})
+    rows = st.fixed_dictionaries({feature.name: values_of(feature) for feature in numbers_of(schema)})
     return schema, draw(st.lists(rows, max_size=4))
+
+
+def numbers_of(schema: InputSchema) -> list[NumberFeature]:
+    return [feature for feature in schema.features if isinstance(feature, NumberFeature)]
 
 
 def slow_bits(schema: InputSchema, record: dict[str, float]) -> list[int]:
     """Bin i holds the values v with edges[i-1] <= v < edges[i], threshold i those from edges[i] on."""
     bits = []
-    for feature in schema.features:
+    for feature in numbers_of(schema):
         if feature.kind == "thresholds":
             bits += [int(record[feature.name] >= edge) for edge in feature.edges]
             continue
@@ -70,8 +81,14 @@ def slow_bits(schema: InputSchema, record: dict[str, float]) -> list[int]:
 
 
 def toy(**changes: Any) -> InputSchema:
-    feature: dict[str, Any] = {"name": "age", "edges": (1.0, 2.0), "minimum": 0.0, "maximum": 4.0}
-    other = {"name": "dose", "edges": (10.0,), "minimum": -5.0, "maximum": 20.0}
+    feature: dict[str, Any] = {
+        "name": "age",
+        "kind": "one-hot-bins",
+        "edges": (1.0, 2.0),
+        "minimum": 0.0,
+        "maximum": 4.0,
+    }
+    other = {"name": "dose", "kind": "one-hot-bins", "edges": (10.0,), "minimum": -5.0, "maximum": 20.0}
     document: dict[str, Any] = {
         "task": "toy",
         "version": 1,
@@ -105,7 +122,7 @@ def test_the_bits_of_a_feature_are_one_of_its_patterns(drawn: tuple[InputSchema,
 
 @given(schemas())
 def test_every_pattern_is_that_of_some_value(schema: InputSchema) -> None:
-    for feature, encoding in zip(schema.features, schema.encodings, strict=True):
+    for feature, encoding in zip(numbers_of(schema), schema.encodings, strict=True):
         alone = schema.model_copy(update={"features": (feature,)})
         rows = [{feature.name: value} for value in (feature.minimum, *feature.edges)]
         assert alone.encode(rows).tolist() == encoding.patterns.tolist()
@@ -220,7 +237,13 @@ def test_the_digest_changes_with_a_bin_edge() -> None:
 
 def test_the_shipped_schemas_are_these_and_unchanged() -> None:
     assert {name: schema.digest for name, schema in shipped_schemas().items()} == SHIPPED
-    assert shipped_schemas()["breast-cancer/v1"].bits == 90
+    assert {name: schema.bits for name, schema in shipped_schemas().items()} == {
+        "breast-cancer/v1": 90,
+        "breast-cancer/v2": 930,
+        "diabetes/v1": 1702,
+        "faces/v1": 7500,
+        "mnist/v1": 2352,
+    }
 
 
 BAD_FEATURES: list[dict[str, Any]] = [
@@ -242,9 +265,9 @@ BAD_FEATURES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("change", BAD_FEATURES)
 def test_a_feature_whose_bins_make_no_sense_is_none(change: dict[str, Any]) -> None:
     good = {"name": "age", "edges": (1.0, 2.0), "minimum": 0.0, "maximum": 4.0}
-    Feature.model_validate(good)
+    NumberFeature.model_validate(good)
     with pytest.raises(ValidationError):
-        Feature.model_validate({**good, **change})
+        NumberFeature.model_validate({**good, **change})
 
 
 def test_names_of_features_and_target_are_distinct() -> None:

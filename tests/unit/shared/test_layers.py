@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from epaas_shared.errors import InvalidBundle
+from epaas_shared.features import Encoding
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Layer
-from epaas_shared.schema import Encoding
 
 SMALL = st.integers(-9, 9)
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from epaas_shared.errors import InvalidBundle
+from epaas_shared.features import Encoding
 from epaas_shared.heads import Head, LabelArgmax, LabelBit, Scores
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers
 from epaas_shared.network import RECORDS_AT_ONCE, Network
 from epaas_shared.ranges import SumRange, measured_ranges, worst_case_ranges
-from epaas_shared.schema import Encoding
 from epaas_shared.scores import ScoreScale
 
 
