@@ -22,7 +22,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from epaas_client.evaluation_keys import prepare_upload
-from epaas_client.job import Job, Label
+from epaas_client.job import Announced, Job, Label
 from epaas_client.keystore import StoredKeys
 from epaas_client.transport import Transport, UploadProgress
 from epaas_shared.errors import (
@@ -111,10 +111,6 @@ class Client:
             raise DigestMismatch(f"the server's input schema has the digest {schema.digest[:12]}…, not {digest[:12]}…")
         return schema
 
-    def schema_of(self, prediction: Prediction) -> InputSchema:
-        """The input schema that a prediction was made under."""
-        return self.schema(self.model(prediction.model, prediction.version).input_schema)
-
     # Evaluation keys
 
     def upload_keys(
@@ -185,7 +181,7 @@ class Client:
             headers={"Content-Type": RECORD_MEDIA_TYPE, IDEMPOTENCY_HEADER: idempotency_key or str(uuid.uuid4())},
             body=frame,
         )
-        return Job(self._transport, self, prediction)
+        return Job(self._transport, self, prediction, model)
 
     def submit(
         self,
@@ -216,10 +212,10 @@ class Client:
         self.schema(found.input_schema).encode(records)
         return [self.submit(found, part, secret_keys) for part in batches(records)]
 
-    def job(self, job_id: str) -> Job:
-        """A prediction asked for earlier, by its id."""
+    def job(self, job_id: str, announced: Announced | None = None) -> Job:
+        """A prediction asked for earlier, by its id; ``announced`` is what its result is held against."""
         path = f"/v1/predictions/{quote(job_id, safe='')}"
-        return Job(self._transport, self, self._transport.document(Prediction, "GET", path))
+        return Job(self._transport, self, self._transport.document(Prediction, "GET", path), announced)
 
     def predict(
         self, model: str | ModelVersion, records: Record | Sequence[Record], secret_keys: SecretKeys

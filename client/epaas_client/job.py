@@ -20,8 +20,7 @@ from epaas_shared.errors import (
     ServerUnreachable,
     Unavailable,
 )
-from epaas_shared.heads import label_digits, labels
-from epaas_shared.protocol import RESULT_MEDIA_TYPE, Prediction, PredictionState
+from epaas_shared.protocol import RESULT_MEDIA_TYPE, ModelVersion, Prediction, PredictionState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,26 +44,46 @@ class Label:
 
     ``label`` is the class's name, ``index`` its place in the schema's classes. A model whose output is ``label`` tells
     the client the class and nothing else. One whose output is ``scores`` gives ``scores`` too, one a class: the least
-    sum of the level that it reached; the label is the first class with the greatest.
+    sum of the level that it reached; the label is the first class with the greatest. If they are calibrated, there are
+    ``probabilities``, one a class, which add up to 1.
     """
 
     label: str
     index: int
     scores: tuple[int, ...] | None = None
+    probabilities: tuple[float, ...] | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of the predicted class; None where the model gives none."""
+        return None if self.probabilities is None else self.probabilities[self.index]
 
 
-class SchemaSource(Protocol):
-    """Who knows the input schema that a prediction was made under (:class:`epaas_client.client.Client`)."""
+class Announced(Protocol):
+    """What a model was said to take and give: a :class:`ModelVersion`, or the log's entry of a prediction by it."""
 
-    def schema_of(self, prediction: Prediction) -> InputSchema: ...
+    @property
+    def input_schema(self) -> str: ...
+    @property
+    def scores(self) -> ScoreScale | None: ...
+
+
+class ModelSource(Protocol):
+    """Who can ask what a model takes and gives (:class:`epaas_client.client.Client`)."""
+
+    def model(self, name: str, version: int | None = None) -> ModelVersion: ...
+    def schema(self, digest: str) -> InputSchema: ...
 
 
 class Job:
     """One prediction on the server. Made by :meth:`Client.submit` or :meth:`Client.job`."""
 
-    def __init__(self, transport: Transport, schemas: SchemaSource, prediction: Prediction) -> None:
+    def __init__(
+        self, transport: Transport, models: ModelSource, prediction: Prediction, announced: Announced | None = None
+    ) -> None:
         self._transport = transport
-        self._schemas = schemas
+        self._models = models
+        self._announced = announced
         self.prediction = prediction
 
     @property
@@ -132,16 +151,33 @@ class Job:
         return self._transport.request("GET", f"{self._path}/result", headers={"Accept": RESULT_MEDIA_TYPE}).content
 
     def decrypt(self, result: bytes, secret_keys: SecretKeys, schema: InputSchema | None = None) -> list[Label]:
-        """The labels in a fetched result, one a record. Without ``schema``, the server is asked for its name."""
+        """The labels in a fetched result, one a record.
+
+        The result must be on the scale that was announced when the record was sent: a server that changed it later
+        would change what the scores seem to say. A job made of its id alone asks the server for the model first.
+        """
         values, header = secret_keys.decrypt_result(result)
         if header.model != self.prediction.model_digest or header.records != self.prediction.records:
             raise DecryptionFailed(f"the result is not that of the prediction {self.id}")
-        schema = schema or self._schemas.schema_of(self.prediction)
-        return _read(values, header.scores, schema)
+        announced = self.announced
+        if header.scores != announced.scores:
+            raise DecryptionFailed(
+                f"the result of the prediction {self.id} has {_scale_in_words(header.scores)}, but the model "
+                f"{self.prediction.model} was announced with {_scale_in_words(announced.scores)}",
+                field="scores",
+            )
+        return _read(values, header.scores, schema or self._models.schema(announced.input_schema))
 
     def result(self, secret_keys: SecretKeys, schema: InputSchema | None = None) -> list[Label]:
         """Fetch and decrypt: the labels, one a record in the order they were sent."""
         return self.decrypt(self.fetch(), secret_keys, schema)
+
+    @property
+    def announced(self) -> Announced:
+        """What the model takes and gives, as it was announced when the record was sent, or else is now."""
+        if self._announced is None:
+            self._announced = self._models.model(self.prediction.model, self.prediction.version)
+        return self._announced
 
     @property
     def _path(self) -> str:
@@ -163,15 +199,23 @@ class Job:
 
 def _read(values: NDArray[np.int64], scale: ScoreScale | None, schema: InputSchema) -> list[Label]:
     """The labels that decrypted values, (records, values), say: digits of the label or, with a scale, scores."""
+    from epaas_shared.heads import label_digits, labels  # brings numpy, which `epaas --help` does without
+
     classes = schema.classes
     due = len(classes) if scale else label_digits(len(classes))
     if values.shape[1] != due:
         raise DecryptionFailed(f"the result has {values.shape[1]} values a record where {schema.name} has {due}")
     if scale:
         best = values.argmax(axis=1).tolist()
-        scores = [tuple(map(scale.score, levels)) for levels in values.tolist()]
-        return [Label(classes[index], index, given) for index, given in zip(best, scores, strict=True)]
+        return [
+            Label(classes[index], index, tuple(map(scale.score, levels)), scale.probabilities(levels))
+            for index, levels in zip(best, values.tolist(), strict=True)
+        ]
     indices = labels(values)
     if max(indices) >= len(classes):
         raise DecryptionFailed(f"class {max(indices)} is none of the {len(classes)} classes of {schema.name}")
     return [Label(classes[index], index) for index in indices]
+
+
+def _scale_in_words(scale: ScoreScale | None) -> str:
+    return f"scores on the scale {scale}" if scale else "no scores"

@@ -11,18 +11,22 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from epaas_shared.digest import Digest
 from epaas_shared.errors import ConfigurationError
+from epaas_shared.scores import ScoreScale
 
 LOG_FILE = "jobs.jsonl"
 
 
 class LoggedJob(BaseModel):
-    """One prediction asked for. ``first_record`` is the number, from 1, of its first record in ``source``."""
+    """One prediction asked for. ``first_record`` is the number, from 1, of its first record in ``source``.
+
+    ``output`` and ``scores`` are what the model was announced with; there is no ``output`` in an entry of release 0.1.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,6 +36,8 @@ class LoggedJob(BaseModel):
     version: int
     evaluation_keys: Digest
     input_schema: Digest
+    output: Literal["label", "scores"] | None = None
+    scores: ScoreScale | None = None
     records: int
     first_record: int
     submitted: datetime

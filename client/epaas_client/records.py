@@ -1,4 +1,4 @@
-"""Reading records from CSV and JSON Lines files.
+"""Reading records from CSV and JSON Lines files, and from pictures.
 
 Gives rows as the file has them; whether the values fit the task is for ``epaas_shared.schema.InputSchema.encode`` to
 say. The column of the true label is split off here, so that nothing downstream could send it. This module knows neither
@@ -14,14 +14,20 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from epaas_shared.errors import InvalidRecord
+
+if TYPE_CHECKING:
+    from epaas_shared.features import ImageFeature
+    from epaas_shared.schema import InputSchema
 
 STDIN = "-"
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _CSV_SUFFIXES = (".csv",)
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 _EXACT_INTEGER_DIGITS = 15
+_SAVE_AS = "save text as UTF-8, and a picture under a name that ends in .png or .jpg"
 
 
 @dataclass(frozen=True)
@@ -33,40 +39,92 @@ class Records:
     source: str
 
 
-def read_records(source: str | Path, target: str) -> Records:
+def read_records(source: str | Path, schema: InputSchema) -> Records:
     """Read a file, or the standard input for ``-``. Raises :class:`InvalidRecord` naming the row and the column.
 
-    The name says the format (``.csv``; ``.jsonl``, ``.ndjson``, ``.json``); else the first character does.
+    The name says the format (``.csv``; ``.jsonl``, ``.ndjson``, ``.json``; ``.png``, ``.jpg`` and other pictures); else
+    the first character does. A picture is one record, if pictures are all that ``schema`` asks for; a folder is a
+    record a picture, in the order of their names.
     """
     name = "standard input" if str(source) == STDIN else str(source)
-    text = _text(source, name)
+    path, suffix = Path(source), Path(source).suffix.lower()
+    if suffix in _IMAGE_SUFFIXES or (str(source) != STDIN and path.is_dir()):
+        return _pictures(path, name, schema)
+    text = _text(_bytes(source, name), name)
     if not text.strip():
         raise InvalidRecord("the file is empty", field=name, hint="give a CSV file with a header row, or JSON Lines")
-    suffix = Path(source).suffix.lower()
     as_json = suffix in _JSON_SUFFIXES or (suffix not in _CSV_SUFFIXES and text.lstrip()[0] in "{[")
+    if not as_json:
+        _check_table(schema, name)
     rows = _json_rows(text) if as_json else _csv_rows(text)
     if not rows:
         raise InvalidRecord("the file has no records", field=name, hint="put at least one row below the header")
     truth = None
-    if any(target in row for row in rows):
-        truth = [_truth(row.pop(target, None)) for row in rows]
+    if any(schema.target in row for row in rows):
+        truth = [_truth(row.pop(schema.target, None)) for row in rows]
     return Records(rows, truth, name)
 
 
-def _text(source: str | Path, name: str) -> str:
+def picture_feature(schema: InputSchema) -> ImageFeature | None:
+    """The only feature of a schema whose records are pictures; None for any other schema."""
+    feature = schema.features[0]
+    return feature if len(schema.features) == 1 and feature.kind == "image" else None
+
+
+def _pictures(path: Path, name: str, schema: InputSchema) -> Records:
+    feature = picture_feature(schema)
+    if feature is None:
+        columns = ", ".join(feature.name for feature in schema.features)
+        hint = f"give a CSV file with a header row, or JSON Lines, with {columns}"
+        raise InvalidRecord(f"a record of {schema.name} is not a picture", field=name, hint=hint)
+
+    from epaas_client.images import read_image
+
+    files = _picture_files(path, name) if path.is_dir() else [path]
+    rows = [{feature.name: read_image(_bytes(file, str(file)), str(file), feature)} for file in files]
+    return Records(rows, None, name)
+
+
+def _picture_files(folder: Path, name: str) -> list[Path]:
+    """By name; hidden files are somebody's leftovers."""
     try:
-        data = sys.stdin.buffer.read() if str(source) == STDIN else Path(source).read_bytes()
+        files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    except OSError as error:
+        raise InvalidRecord(f"the folder cannot be read: {error.strerror}", field=name) from None
+    pictures = sorted(file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES)
+    if not pictures:
+        known = ", ".join(_IMAGE_SUFFIXES)
+        raise InvalidRecord("the folder has no pictures", field=name, hint=f"their names end in one of {known}")
+    return pictures
+
+
+def _check_table(schema: InputSchema, name: str) -> None:
+    image = next((feature.name for feature in schema.features if feature.kind == "image"), None)
+    if image is None:
+        return
+    as_json = f'JSON Lines with "{image}": [[…], …], its rows of grey levels'
+    picture = "a picture as .png or .jpg, a folder of them, or " if picture_feature(schema) else ""
+    hint = f"give {picture}{as_json}"
+    raise InvalidRecord(f"a record of {schema.name} has a picture, and a table has none", field=name, hint=hint)
+
+
+def _bytes(source: str | Path, name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(source) == STDIN else Path(source).read_bytes()
     except FileNotFoundError:
         raise InvalidRecord(
             "there is no such file", field=name, hint="check the path, or use - for standard input"
         ) from None
     except OSError as error:
         raise InvalidRecord(f"the file cannot be read: {error.strerror}", field=name) from None
+
+
+def _text(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise InvalidRecord(f"line {line} is not UTF-8", field=name, hint="save the file as UTF-8") from None
+        raise InvalidRecord(f"line {line} is not UTF-8", field=name, hint=_SAVE_AS) from None
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:

@@ -106,12 +106,12 @@ def result(
     for job_id in job_ids:
         client, logged = _client_for(state, job_id)
         with client:
-            job = client.job(job_id)
+            job = client.job(job_id, logged if logged and logged.output else None)
             frame = outcome.fetch(job)
             stored = state.keystore().find(keys or job.prediction.evaluation_keys)
             if stored.evaluation_keys not in opened:
                 opened[stored.evaluation_keys] = state.open_keys(stored, passphrase_file)
-            schema = client.schema(logged.input_schema) if logged else client.schema_of(job.prediction)
+            schema = client.schema((logged or job.announced).input_schema)
             first = logged.first_record if logged else len(outcome.rows) + 1
             outcome.decrypt(job, frame, opened[stored.evaluation_keys], schema, first=first)
     details = {"seconds": outcome.seconds, "bytes": {"result": outcome.result_bytes}}

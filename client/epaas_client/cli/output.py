@@ -1,4 +1,7 @@
-"""How predictions are written: CSV, or one JSON object."""
+"""How predictions are written: CSV, or one JSON object; a single one also in words.
+
+In CSV calibrated scores are written as the probabilities that they stand for, others as they are; JSON has both.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import epaas_client
 from epaas_client.cli.context import State
@@ -19,21 +22,46 @@ from epaas_shared.frame import FrameHeader, ResultHeader, decode_frame_start
 if TYPE_CHECKING:
     from epaas_shared.schema import InputSchema
 
+_Value = TypeVar("_Value")
+
 
 @dataclass(frozen=True)
 class Row:
-    """The prediction of one record; ``record`` is its number in the file, from 1, ``scores`` are by class."""
+    """The prediction of one record; ``record`` is its number in the file, from 1, ``classes`` are all there are."""
 
     record: int
     label: epaas_client.Label
     prediction_id: str
+    classes: tuple[str, ...]
     truth: str | None = None
-    scores: Mapping[str, int] | None = None
 
     @property
     def correct(self) -> bool | None:
         """Whether the prediction agrees with the true label, where there is one."""
         return None if self.truth is None else self.label.label == self.truth
+
+    @property
+    def scores(self) -> dict[str, int] | None:
+        """By class."""
+        return self._by_class(self.label.scores)
+
+    @property
+    def probabilities(self) -> dict[str, float] | None:
+        """By class."""
+        return self._by_class(self.label.probabilities)
+
+    @property
+    def in_words(self) -> str:
+        """The label and how sure it is."""
+        label, confidence = self.label.label, self.label.confidence
+        if confidence is not None:
+            return f"{label}, with confidence {_in_words(confidence)}"
+        if self.label.scores is not None:
+            return f"{label}, without a confidence: the scores of this model are not calibrated"
+        return f"{label}; label only: this model gives no confidence"
+
+    def _by_class(self, values: tuple[_Value, ...] | None) -> dict[str, _Value] | None:
+        return None if values is None else dict(zip(self.classes, values, strict=True))
 
 
 @dataclass
@@ -68,8 +96,7 @@ class Outcome:
         self.decrypt_seconds += time.monotonic() - begun
         self.result_bytes = bytes_of_one(frame, ResultHeader, len(labels))
         for number, label in enumerate(labels, start=first):
-            scores = dict(zip(schema.classes, label.scores, strict=True)) if label.scores else None
-            self.rows.append(Row(number, label, job.id, truth[number - 1] if truth else None, scores))
+            self.rows.append(Row(number, label, job.id, schema.classes, truth[number - 1] if truth else None))
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -118,24 +145,39 @@ def _describe(row: Row, with_truth: bool) -> dict[str, Any]:
         "record": row.record,
         "label": row.label.label,
         "index": row.label.index,
+        "confidence": row.label.confidence,
+        "probabilities": row.probabilities,
+        "scores": row.scores,
         "prediction_id": row.prediction_id,
     }
-    if row.scores is not None:
-        fields["scores"] = row.scores
     if with_truth:
         fields |= {"truth": row.truth, "correct": row.correct}
     return fields
 
 
 def _csv(rows: Sequence[Row], with_truth: bool) -> str:
-    classes = list(dict.fromkeys(name for row in rows for name in row.scores or {}))
+    cells = [_cells(row, with_truth) for row in rows]
+    # Predictions of several models may be written together: the columns of all, empty where a row has no such thing.
+    columns = list(dict.fromkeys(name for row in cells for name in row)) or ["record", "label"]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["record", "label", *(f"score {name}" for name in classes), *(["truth", "correct"] if with_truth else [])]
-    )
-    for row in rows:
-        scores = [(row.scores or {}).get(name, "") for name in classes]
-        correct = "" if row.correct is None else "yes" if row.correct else "no"
-        writer.writerow([row.record, row.label.label, *scores, *([row.truth or "", correct] if with_truth else [])])
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
     return text.getvalue()
+
+
+def _cells(row: Row, with_truth: bool) -> dict[str, object]:
+    cells: dict[str, object] = {"record": row.record, "label": row.label.label}
+    if row.probabilities is not None:
+        cells["confidence"] = f"{row.label.confidence:.4f}"
+        cells |= {f"probability {name}": f"{share:.4f}" for name, share in row.probabilities.items()}
+    else:
+        cells |= {f"score {name}": score for name, score in (row.scores or {}).items()}
+    if with_truth:
+        cells |= {"truth": row.truth or "", "correct": "" if row.correct is None else "yes" if row.correct else "no"}
+    return cells
+
+
+def _in_words(confidence: float) -> str:
+    # Rounding must not make certainty of it.
+    return "above 0.99" if confidence > 0.99 else f"{confidence:.2f}"

@@ -20,6 +20,7 @@ from epaas_client.cli.keys import ensure_uploaded
 from epaas_client.cli.output import Outcome, bytes_of_one, check_output, write_predictions
 from epaas_client.cli.waiting import wait_for_all
 from epaas_client.console import duration
+from epaas_client.records import picture_feature
 from epaas_shared.errors import InvalidRecord
 from epaas_shared.frame import RecordHeader
 from epaas_shared.protocol import ModelVersion
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from epaas_shared.schema import InputSchema
 
 FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="CSV with a header, or JSON Lines; - for standard input.")
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV with a header, or JSON Lines; - for standard input. Or a picture, or a folder of them.",
+    ),
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result here.")]
 
@@ -64,6 +69,8 @@ def predict(
     """Encrypt records, have them predicted, and decrypt the predictions.
 
     Example: epaas predict patients.csv --model breast-cancer
+
+    Example: epaas predict digit.png --model mnist
     """
     state = State.of(context)
     check_output(output)
@@ -86,6 +93,8 @@ def predict(
     }
     write_predictions(state, outcome.rows, output, with_truth=task.records.truth is not None, details=details)
     count = len(outcome.rows)
+    if count == 1:
+        state.console.note(outcome.rows[0].in_words)
     state.console.note(f"{count} record{'s'[: count != 1]} evaluated in {duration(evaluate_seconds)}")
     if judged := [row.correct for row in outcome.rows if row.correct is not None]:
         state.console.note(f"{sum(judged)} of {len(judged)} agree with the column {task.schema.target!r}")
@@ -102,6 +111,8 @@ def submit(
     """Encrypt and send records, write the ids of their predictions, and leave.
 
     Example: epaas submit patients.csv --model breast-cancer
+
+    Example: epaas submit digits/ --model mnist
     """
     state = State.of(context)
     with state.client() as client:
@@ -140,9 +151,10 @@ def prepare(
     model = client.model(model_name, version)
     epaas_client.check_compatible(model, stored)
     schema = client.schema(model.input_schema)
-    records = epaas_client.read_records(file, schema.target)
+    records = epaas_client.read_records(file, schema)
     schema.encode(records.rows)
     _check_truth(records, schema)
+    _show_picture(state, records, schema)
     secret_keys = state.open_keys(stored, passphrase_file)
     ensure_uploaded(state, client, stored)
     return Task(model, schema, records, stored, secret_keys)
@@ -169,6 +181,8 @@ def send(state: State, client: epaas_client.Client, task: Task) -> None:
                 version=job.prediction.version,
                 evaluation_keys=task.stored.evaluation_keys,
                 input_schema=task.schema.digest,
+                output=task.model.output,
+                scores=task.model.scores,
                 records=len(part),
                 first_record=first,
                 submitted=datetime.now(UTC).replace(microsecond=0),
@@ -187,6 +201,19 @@ def collect(task: Task) -> Outcome:
         first = len(outcome.rows) + 1
         outcome.decrypt(job, frame, task.secret_keys, task.schema, first=first, truth=task.records.truth)
     return outcome
+
+
+def _show_picture(state: State, records: epaas_client.Records, schema: InputSchema) -> None:
+    """Show what was made of a single picture, so that a wrong reading is seen before it is sent."""
+    feature = picture_feature(schema)
+    if feature is None or len(records.rows) != 1:
+        return
+
+    from epaas_client.images import preview
+
+    state.console.note(f"the picture as the model gets it, {feature.height} x {feature.width}:")
+    for line in preview(feature.value(records.rows[0][feature.name])).split("\n"):
+        state.console.note(line)
 
 
 def _check_truth(records: epaas_client.Records, schema: InputSchema) -> None:

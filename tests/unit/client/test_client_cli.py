@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pty
 import subprocess
@@ -10,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from epaas_client import Label
 from epaas_client.cli import main
+from epaas_client.cli.context import State
+from epaas_client.cli.output import Row, write_predictions
 from epaas_client.keystore import Keystore
+from epaas_shared.schema import InputSchema
 from epaas_shared.scores import ScoreScale
 
 from .conftest import PASSPHRASE
@@ -83,7 +89,7 @@ def test_help_loads_nothing_heavy() -> None:
 import sys
 from epaas_client.cli import main
 code = main(["--help"])
-heavy = {"numpy", "httpx", "concrete", "cryptography", "torch", "fastapi", "sqlalchemy"} & set(sys.modules)
+heavy = {"PIL", "numpy", "httpx", "concrete", "cryptography", "torch", "fastapi", "sqlalchemy"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else code)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -118,11 +124,24 @@ def test_predict_as_json(
             "record": 1,
             "label": "malignant",
             "index": 0,
+            "confidence": None,
+            "probabilities": None,
+            "scores": None,
             "prediction_id": "job-1",
             "truth": "malignant",
             "correct": True,
         },
-        {"record": 2, "label": "benign", "index": 1, "prediction_id": "job-1", "truth": "malignant", "correct": False},
+        {
+            "record": 2,
+            "label": "benign",
+            "index": 1,
+            "confidence": None,
+            "probabilities": None,
+            "scores": None,
+            "prediction_id": "job-1",
+            "truth": "malignant",
+            "correct": False,
+        },
     ]
     assert set(document["seconds"]) == {"encrypt", "submit", "evaluate", "fetch", "decrypt"}
     assert document["seconds"]["evaluate"] == 2.0
@@ -153,7 +172,111 @@ def test_scores_are_written_by_class(
     code, out, err = run("result", "job-1", "--passphrase-file", passphrase_file, "-s", url)
     assert code == 0, err
     assert out == "record,label,score malignant,score benign\n1,malignant,25,-20\n2,benign,-5,10\n"
-    assert "with a score for each class, in 4 levels" in run("models", "show", "toy", "-s", url)[1]
+    assert "output          scores of 4 levels, not calibrated\n" in run("models", "show", "toy", "-s", url)[1]
+
+
+def test_calibrated_scores_are_written_as_probabilities(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path
+) -> None:
+    service.scale = ScoreScale(bits=2, minimum=-20, step=15, temperature=30.0)
+    service.levels, service.polls_before_end = [[3, 0], [1, 2]], 0
+    arguments = ("predict", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    # 1 / (1 + exp(-45 / 30)) and 1 / (1 + exp(-15 / 30))
+    assert out == (
+        "record,label,confidence,probability malignant,probability benign,truth,correct\n"
+        "1,malignant,0.8176,0.8176,0.1824,malignant,yes\n2,benign,0.6225,0.3775,0.6225,malignant,no\n"
+    )
+    assert "confidence" not in err  # in words it is said of a single record only
+    code, out, _ = run("result", "job-1", "--passphrase-file", passphrase_file, "--json")
+    first, second = json.loads(out)["predictions"]
+    assert first["scores"] == {"malignant": 25, "benign": -20}
+    assert first["confidence"] == first["probabilities"]["malignant"] == pytest.approx(1 / (1 + math.exp(-1.5)))
+    assert sum(second["probabilities"].values()) == pytest.approx(1)
+    assert "calibrated (temperature 30)\n" in run("models", "show", "toy", "-s", url)[1]
+
+
+def test_predictions_of_several_models_share_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    classes = ("malignant", "benign")
+    labels = [Label("benign", 1), Label("benign", 1, (-5, 10)), Label("malignant", 0, (25, -20), (0.8176, 0.1824))]
+    rows = [Row(number, label, "job", classes) for number, label in enumerate(labels, start=1)]
+    write_predictions(State(), rows, None, with_truth=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "record,label,score malignant,score benign,confidence,probability malignant,probability benign",
+        "1,benign,,,,,",
+        "2,benign,-5,10,,,",
+        "3,malignant,,,0.8176,0.8176,0.1824",
+    ]
+
+
+def test_a_scale_that_changed_after_the_record_was_sent_is_refused(
+    run: Run, url: str, service: FakeService, records: Path, passphrase_file: Path
+) -> None:
+    service.scale = ScoreScale(bits=2, minimum=-20, step=15, temperature=30.0)
+    service.levels, service.polls_before_end = [[3, 0], [1, 2]], 0
+    assert run("submit", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)[0] == 0
+    service.scale = service.scale.model_copy(update={"temperature": 0.01})
+    code, out, err = run("result", "job-1", "--passphrase-file", passphrase_file)
+    assert (code, out) == (6, "")
+    assert "epaas: error: scores: the result of the prediction job-1 has scores on the scale" in err
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (Label("7", 0), "7; label only: this model gives no confidence"),
+        (Label("7", 0, (25, -20)), "7, without a confidence: the scores of this model are not calibrated"),
+        (Label("7", 0, (25, -20), (0.98, 0.02)), "7, with confidence 0.98"),
+        (Label("1", 1, (-20, 25), (0.004, 0.996)), "1, with confidence above 0.99"),
+    ],
+)
+def test_a_prediction_in_words(label: Label, words: str) -> None:
+    assert Row(1, label, "job", ("7", "1")).in_words == words
+
+
+@pytest.fixture
+def digit(service: FakeService, digits: InputSchema, tmp_path: Path) -> Path:
+    """A one, written dark on white, for a service of digits."""
+    service.schema = digits
+    picture = Image.new("L", (100, 100), 255)
+    picture.paste(0, (45, 20, 55, 80))
+    service.polls_before_end = 0
+    path = tmp_path / "digit.png"
+    picture.save(path)
+    return path
+
+
+def test_a_picture_is_shown_and_answered_in_words(
+    run: Run, url: str, service: FakeService, digit: Path, passphrase_file: Path
+) -> None:
+    code, out, err = run("predict", digit, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (0, "record,label\n1,one\n"), err
+    notes = err.splitlines()
+    assert notes[0] == "epaas: the picture as the model gets it, 28 x 28:"
+    assert [line.removeprefix("epaas: ").strip() for line in notes[1:15]] == ["", "", *["███"] * 10, "", ""]
+    assert notes[-2] == "epaas: one; label only: this model gives no confidence"
+    quiet = ("submit", digit, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url, "--quiet")
+    assert run(*quiet)[1:] == ("job-2\n", "")
+
+
+def test_a_folder_of_pictures(run: Run, url: str, service: FakeService, digit: Path, passphrase_file: Path) -> None:
+    folder = digit.parent / "digits"
+    folder.mkdir()
+    for name in ("b.png", "a.png"):
+        (folder / name).write_bytes(digit.read_bytes())
+    code, out, err = run("predict", folder, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (0, "record,label\n1,one\n2,seven\n"), err
+    assert "the picture as" not in err
+
+
+def test_a_table_for_a_model_of_pictures_is_refused(
+    run: Run, url: str, service: FakeService, digit: Path, records: Path, passphrase_file: Path
+) -> None:
+    code, out, err = run("predict", records, "-m", "toy", "--passphrase-file", passphrase_file, "-s", url)
+    assert (code, out) == (2, "")
+    assert f"epaas: error: {records}: a record of digits/v1 has a picture, and a table has none\nepaas: hint: " in err
+    assert {request.method for request in service.requests} == {"GET"}
 
 
 def test_submit_then_result_in_another_process(
@@ -326,7 +449,7 @@ def test_interrupted_elsewhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_models_show_what_a_record_looks_like(run: Run, url: str) -> None:
     code, out, _ = run("models", "show", "toy", "-s", url)
     assert code == 0
-    assert "radius   0      60        mm" in out
+    assert "radius   0 to 60   mm" in out
     assert "\x1b" not in out
     assert json.loads(run("models", "show", "toy", "-s", url, "--json")[1])["schema"]["target"] == "diagnosis"
     assert run("models", "list", "-s", url)[1].splitlines()[1].startswith("toy   3")

@@ -213,6 +213,8 @@ def test_keys_rejected_by_the_server(generated: tuple[Any, bytes], service: Fake
 
 
 SCALE = ScoreScale(bits=3, minimum=-40, step=10)
+WARM = SCALE.model_copy(update={"temperature": 8.0})
+COLD = SCALE.model_copy(update={"temperature": 0.1})
 
 
 def test_scores_are_the_least_sums_of_their_levels_and_the_first_greatest_wins(
@@ -225,6 +227,47 @@ def test_scores_are_the_least_sums_of_their_levels_and_the_first_greatest_wins(
         Label("malignant", 0, (10, 10)),
         Label("malignant", 0, (-10, -20)),
     ]
+
+
+def test_calibrated_scores_give_the_probabilities_of_their_classes(
+    client: Client, service: FakeService, generated: tuple[Any, bytes]
+) -> None:
+    client.upload_keys(generated[1])
+    service.scale, service.levels = WARM, [[0, 7], [5, 5], [3, 2], [0, 1]]
+    service.polls_before_end = 0
+    labels = client.predict("toy", [RECORD] * 3, generated[0])
+    sums = np.array([label.scores for label in labels])
+    odds = np.exp(sums / 8.0)
+    expected = odds / odds.sum(axis=1, keepdims=True)
+    assert np.allclose([label.probabilities for label in labels], expected)
+    assert [label.confidence for label in labels] == pytest.approx(expected.max(axis=1))
+    service.scale = SCALE
+    (label,) = client.predict("toy", RECORD, generated[0])
+    assert (label.probabilities, label.confidence) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("announced", "given"), [(None, SCALE), (SCALE, None), (SCALE, WARM), (WARM, SCALE), (WARM, COLD)]
+)
+def test_a_result_on_another_scale_than_announced_is_refused(
+    client: Client,
+    service: FakeService,
+    generated: tuple[Any, bytes],
+    announced: ScoreScale | None,
+    given: ScoreScale | None,
+) -> None:
+    client.upload_keys(generated[1])
+    service.scale = announced
+    job = client.submit("toy", RECORD, generated[0])
+    asked = len(service.requests)
+    frame = encrypted_result(generated[0], np.array([[1, 0] if given else [1]]), MODEL_DIGEST, given)
+    service.scale = given  # what the server says now does not matter
+    with pytest.raises(DecryptionFailed, match=r"^scores: the result of .* was announced with"):
+        job.decrypt(frame, generated[0], service.schema)
+    assert len(service.requests) == asked
+    # A job that is made of its id alone can only ask now.
+    label = client.job(job.id).decrypt(frame, generated[0], service.schema)[0]
+    assert label.scores == (None if given is None else (-30, -40))
 
 
 def many_classes(schema: InputSchema, count: int) -> InputSchema:
@@ -264,6 +307,7 @@ def test_what_decrypts_to_no_prediction_is_refused(
     scale: ScoreScale | None,
 ) -> None:
     client.upload_keys(generated[1])
+    service.scale = scale
     job = client.submit("toy", RECORD, generated[0])
     frame = encrypted_result(generated[0], np.array(values) % 1024, MODEL_DIGEST, scale)
     with pytest.raises(DecryptionFailed):

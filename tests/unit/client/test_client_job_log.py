@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from epaas_client.job_log import JobLog, LoggedJob
 from epaas_shared.errors import ConfigurationError
+from epaas_shared.scores import ScoreScale
 
 
 def entry(job_id: str) -> LoggedJob:
@@ -22,6 +24,8 @@ def entry(job_id: str) -> LoggedJob:
         first_record=1,
         submitted=datetime(2030, 1, 1, tzinfo=UTC),
         source="a.csv",
+        output="scores",
+        scores=ScoreScale(bits=2, minimum=-3, step=2, temperature=1.7),
     )
 
 
@@ -38,6 +42,13 @@ def test_another_process_reads_what_was_written(log: JobLog) -> None:
     assert again.jobs() == [entry("one"), entry("two")]
     assert again.find("two") == entry("two")
     assert again.find("three") is None
+
+
+def test_an_entry_of_release_0_1_says_nothing_of_the_output(log: JobLog) -> None:
+    fields = entry("one").model_dump(mode="json", exclude={"output", "scores"})
+    log.path.parent.mkdir()
+    log.path.write_text(json.dumps(fields) + "\n")
+    assert log.jobs() == [entry("one").model_copy(update={"output": None, "scores": None})]
 
 
 def test_forgotten_job_is_gone(log: JobLog) -> None:

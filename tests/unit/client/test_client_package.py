@@ -12,7 +12,7 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
     program = """
 import sys
 import epaas_client
-heavy = {"torch", "fastapi", "sqlalchemy", "concrete", "numpy", "httpx"} & set(sys.modules)
+heavy = {"torch", "fastapi", "sqlalchemy", "concrete", "numpy", "httpx", "PIL"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -7,21 +7,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from epaas_client.records import read_records
 from epaas_shared.errors import InvalidRecord
+from epaas_shared.features import NumberFeature
 from epaas_shared.schema import InputSchema
 
 TARGET = "diagnosis"
+SCHEMA = InputSchema(
+    task="toy",
+    version=1,
+    title="A toy",
+    target=TARGET,
+    classes=("malignant", "benign"),
+    features=(NumberFeature(name="radius", edges=(10.0,), minimum=0.0, maximum=60.0),),
+)
 
 
-def read(tmp_path: Path, name: str, content: str | bytes) -> Any:
+def read(tmp_path: Path, name: str, content: str | bytes, schema: InputSchema = SCHEMA) -> Any:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_records(path, TARGET)
+    return read_records(path, schema)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +63,9 @@ def test_bad_files_name_the_place(tmp_path: Path, name: str, content: str | byte
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidRecord, match="no such file"):
-        read_records(tmp_path / "none.csv", TARGET)
-    with pytest.raises(InvalidRecord, match="cannot be read"):
-        read_records(tmp_path, TARGET)
+        read_records(tmp_path / "none.csv", SCHEMA)
+    with pytest.raises(InvalidRecord, match="is not a picture"):
+        read_records(tmp_path, SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,7 @@ def test_byte_order_mark_windows_newlines_and_blank_lines(tmp_path: Path) -> Non
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"radius": 1}\n')))
-    records = read_records("-", TARGET)
+    records = read_records("-", SCHEMA)
     assert (records.rows, records.source) == ([{"radius": 1}], "standard input")
 
 
@@ -85,6 +96,71 @@ def test_endless_integer_is_no_number(tmp_path: Path, schema: InputSchema) -> No
     records = read(tmp_path, "a.jsonl", '{"radius": 1' + "0" * 5000 + ', "texture": 1}')
     with pytest.raises(InvalidRecord, match=r"^radius: 'inf' is not a number"):
         schema.encode(records.rows)
+
+
+def drawn(column: int) -> Image.Image:
+    """A stroke in a grid of the task's size, which is taken as it is."""
+    picture = Image.new("L", (28, 28))
+    picture.paste(255, (column, 5, column + 3, 25))
+    return picture
+
+
+def test_a_picture_is_one_record(tmp_path: Path, digits: InputSchema) -> None:
+    path = tmp_path / "ONE.PNG"
+    drawn(9).save(path)
+    records = read_records(path, digits)
+    assert (records.truth, records.source) == (None, str(path))
+    (row,) = records.rows
+    assert (row["image"] == np.asarray(drawn(9))).all()
+    assert digits.encode(records.rows).sum() == 3 * 20
+
+
+def test_a_folder_is_a_record_a_picture_by_name(tmp_path: Path, digits: InputSchema) -> None:
+    for name, column in (("b.png", 7), ("c.bmp", 3), ("a.gif", 12), (".hidden.png", 20)):
+        drawn(column).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "more.png").mkdir()
+    rows = read_records(tmp_path, digits).rows
+    assert [row["image"][10].argmax() for row in rows] == [12, 7, 3]
+    (tmp_path / "b.png").write_text("no picture either")
+    with pytest.raises(InvalidRecord, match=r"b\.png: the file is not a picture"):
+        read_records(tmp_path, digits)
+
+
+def test_a_folder_without_pictures(tmp_path: Path, digits: InputSchema) -> None:
+    with pytest.raises(InvalidRecord, match="the folder has no pictures") as raised:
+        read_records(tmp_path, digits)
+    assert ".png" in (raised.value.hint or "")
+
+
+def test_a_picture_that_is_not_there(tmp_path: Path, digits: InputSchema) -> None:
+    with pytest.raises(InvalidRecord, match=r"none\.jpg: there is no such file"):
+        read_records(tmp_path / "none.jpg", digits)
+
+
+def test_pictures_and_tables_are_not_taken_for_each_other(tmp_path: Path, digits: InputSchema) -> None:
+    drawn(9).save(tmp_path / "a.png")
+    with pytest.raises(InvalidRecord, match=r"a\.png: a record of toy/v1 is not a picture") as raised:
+        read_records(tmp_path / "a.png", SCHEMA)
+    assert raised.value.hint == "give a CSV file with a header row, or JSON Lines, with radius"
+    with pytest.raises(InvalidRecord, match=r"a\.csv: a record of digits/v1 has a picture") as raised:
+        read(tmp_path, "a.csv", "image\n1\n", digits)
+    assert (raised.value.hint or "").startswith("give a picture as .png or .jpg, a folder of them, or JSON Lines")
+    with pytest.raises(InvalidRecord, match="is not UTF-8") as raised:
+        read(tmp_path, "a.heic", b"\xff\xd8", digits)
+    assert "under a name that ends in .png or .jpg" in (raised.value.hint or "")
+
+
+def test_a_picture_beside_numbers_comes_in_json_lines(tmp_path: Path, digits: InputSchema) -> None:
+    both = SCHEMA.model_copy(update={"features": (*SCHEMA.features, *digits.features)})
+    drawn(9).save(tmp_path / "a.png")
+    with pytest.raises(InvalidRecord, match="is not a picture"):
+        read_records(tmp_path / "a.png", both)
+    with pytest.raises(InvalidRecord, match="has a picture") as raised:
+        read(tmp_path, "a.csv", "radius,image\n1,2\n", both)
+    assert (raised.value.hint or "").startswith('give JSON Lines with "image": [[…], …]')
+    row = {"radius": 12, "image": np.asarray(drawn(9)).tolist()}
+    assert both.encode(read(tmp_path, "a.jsonl", json.dumps(row), both).rows).shape == (1, both.bits)
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=8).map(str.strip)
@@ -105,7 +181,7 @@ def test_csv_that_was_written_reads_back(tmp_path_factory: pytest.TempPathFactor
     csv.writer(text).writerows([columns, *rows])
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     path.write_bytes(text.getvalue().encode())
-    assert read_records(path, TARGET).rows == [dict(zip(columns, row, strict=True)) for row in rows]
+    assert read_records(path, SCHEMA).rows == [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 @given(
@@ -114,6 +190,6 @@ def test_csv_that_was_written_reads_back(tmp_path_factory: pytest.TempPathFactor
 def test_json_lines_that_were_written_read_back(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
-    assert read_records(path, TARGET).rows == [
+    assert read_records(path, SCHEMA).rows == [
         {name: value for name, value in row.items() if name != TARGET} for row in rows
     ]
