@@ -24,9 +24,9 @@ from machine import peak_megabytes, processor
 
 from epaas_client import Client
 from epaas_client.crypto import SecretKeys, generate_keys
-from epaas_models.bnn import BnnConfiguration
-from epaas_models.datasets import breast_cancer, split
-from epaas_models.fit import fit_breast_cancer
+from epaas_models.configuration import load_configuration
+from epaas_models.datasets import DataSettings, load, split
+from epaas_models.fit import fit
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.circuits.library import ensure_library
 from epaas_server.engine.levelled import expand_seeded
@@ -47,13 +47,12 @@ REPETITIONS = 9
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="epaas-bench-") as name:
         folder = Path(name)
-        fit_breast_cancer(
+        fit(
+            load_configuration("breast-cancer"),
+            load("breast-cancer", DataSettings()),
             folder / "bundle",
-            BnnConfiguration(),
             seed=0,
-            evaluation_splits=0,
             command="benchmarks/prediction.py",
-            progress=lambda *_: None,
         )
         begin = time.perf_counter()
         secret_keys, frame = generate_keys()
@@ -75,7 +74,7 @@ def measure_service(folder: Path, secret_keys: SecretKeys, frame: bytes) -> dict
         assert server.stderr is not None
         listening = next(json.loads(line) for line in server.stderr if '"listening"' in line)
         url, (worker,) = listening["url"], listening["workers"]
-        dataset = breast_cancer()
+        dataset = load("breast-cancer", DataSettings())
         rows = split(dataset, 0).test[:PREDICTIONS]
         with Client(url) as client:
             begin = time.perf_counter()
@@ -114,7 +113,7 @@ def measure_engine(bundle: Bundle, secret_keys: SecretKeys, frame: bytes) -> dic
     header, payload = decode_frame(frame, EvaluationKeysHeader)
     keyset = load_keyset(payload[: header.keyset_bytes])
     zero_key = ZeroKey.from_bytes(payload[header.keyset_bytes :], profile.lwe_dimension)
-    dataset = breast_cancer()
+    dataset = load("breast-cancer", DataSettings())
     bits = bundle.schema.encode([dataset.record(0)])
     _, seeded = decode_frame(secret_keys.encrypt_records(bits, bundle.schema), RecordHeader)
     (layer,) = bundle.network.evaluated_layers

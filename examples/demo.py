@@ -20,14 +20,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from epaas_models.datasets import Dataset, Split, breast_cancer, split
-from epaas_models.fit import CANCER_SCHEMA, PUBLISHED_SPLIT
+from epaas_models.datasets import Dataset, DataSettings, Split, load, split
+from epaas_models.fit import PUBLISHED_SPLIT
 from epaas_server.bundles import read_bundle
 from epaas_shared.profile import default_profile
 from epaas_shared.schema import shipped_schemas
 
 BIN = Path(sys.executable).parent
 START_SECONDS = 60
+SCHEMA = "breast-cancer/v1"
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def run(folder: Path) -> dict[str, Any]:
 
 def client_side(folder: Path, bundle: Path) -> dict[str, Any]:
     """What the client does; it shares nothing with the server but the address."""
-    dataset = breast_cancer()
+    dataset = load("breast-cancer", DataSettings())
     rows = split(dataset, PUBLISHED_SPLIT)
     record, truth = write_record(folder / "record.csv", dataset, rows)
     passphrase = folder / "passphrase"
@@ -102,7 +103,7 @@ def client_side(folder: Path, bundle: Path) -> dict[str, Any]:
     say(f"8. The same network in the clear says {plain}: {'the two agree' if agrees else 'THE TWO DIFFER'}.")
     profile = default_profile()
     return {
-        "task": CANCER_SCHEMA,
+        "task": SCHEMA,
         "label": label,
         "truth": truth,
         "agrees_with_plain": agrees,
@@ -140,7 +141,7 @@ def write_record(path: Path, dataset: Dataset, rows: Split) -> tuple[Path, str]:
 
 def plain_label(bundle: Path, dataset: Dataset, rows: Split) -> str:
     """The label by the plain integer reference."""
-    schema = shipped_schemas()[CANCER_SCHEMA]
+    schema = shipped_schemas()[SCHEMA]
     bits = schema.encode([dataset.record(int(rows.test[0]))])
     return schema.classes[read_bundle(bundle).network.predict(bits)[0]]
 

@@ -22,10 +22,11 @@ from epaas_shared.bundle import (
     specs_of,
 )
 from epaas_shared.digest import canonical_json, digest_bytes
+from epaas_shared.features import Bits
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from epaas_shared.ranges import measured_ranges
-from epaas_shared.schema import Bits, InputSchema
+from epaas_shared.schema import InputSchema
 
 
 def provenance(

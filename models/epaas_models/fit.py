@@ -1,25 +1,52 @@
-"""Training of a task from its data to a bundle: the published model, and its spread over random splits."""
+"""From a configuration to a bundle: data, training, choice of the output's scale, report, export."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from epaas_models.bnn import BnnConfiguration, train
-from epaas_models.datasets import Dataset, Split, breast_cancer, split, splits
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from epaas_models.augmentation import Augmentation
+from epaas_models.binary_network import BinaryNetwork
+from epaas_models.confidence import class_sums, fit_scale
+from epaas_models.configuration import BinaryNetworkMethod, ModelConfiguration
+from epaas_models.datasets import TASKS, Dataset, Split, split, splits
+from epaas_models.examples import TaskExamples
 from epaas_models.export import provenance, write_bundle
-from epaas_models.report import REPORT_FORMAT, accuracy, classification_report, spread
-from epaas_models.schema_learning import equal_width_schema
+from epaas_models.report import REPORT_FORMAT, accuracy, classification_report, confidence_report, spread
+from epaas_models.rounding import train_rounded
+from epaas_models.schema_learning import learn_schema
+from epaas_models.teacher import Teacher, teacher_folder, teacher_for
+from epaas_models.ternarisation import drop
+from epaas_models.training import train
 from epaas_shared.bundle import BundleManifest
+from epaas_shared.errors import ConfigurationError
+from epaas_shared.features import Bits
+from epaas_shared.heads import Scores
 from epaas_shared.network import Network
 from epaas_shared.schema import InputSchema, shipped_schemas
 
-CANCER_BINS = 3
-CANCER_SCHEMA = "breast-cancer/v1"
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how far it is and of how much."""
+
 PUBLISHED_SPLIT = 0
-"""The split whose training rows the shipped schema's bins were learnt on, and whose test rows the report is about."""
+"""The split whose training rows the shipped schemas were learnt on, and whose test rows reports are about."""
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An integer network, and the torch module that it was exported from, if it was."""
+
+    network: Network
+    module: BinaryNetwork | None = None
 
 
 @dataclass(frozen=True)
@@ -29,75 +56,186 @@ class Fitted:
     report: dict[str, Any]
 
 
-def cancer_schema(dataset: Dataset, rows: Split) -> InputSchema:
-    """The thesis's encoding of Cancer, learnt on the training rows: 30 features in 3 equal-width bins, 90 bits."""
-    return equal_width_schema(dataset, rows, bins=CANCER_BINS, title="Breast tumour, from 30 measurements of its cells")
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
-def fit_split(
-    dataset: Dataset, rows: Split, configuration: BnnConfiguration, seed: int, progress: Callable[[int], None]
-) -> tuple[Network, float]:
-    """A network trained on a split, with bins learnt on its training rows alone, and its test accuracy."""
-    schema = cancer_schema(dataset, rows)
-    bits = schema.encode_numbers(dataset.values)
-    network = train(bits[rows.training], dataset.labels[rows.training], configuration, seed, progress)
-    return network, accuracy(network, bits[rows.test], dataset.labels[rows.test])
+def schema_of(configuration: ModelConfiguration) -> InputSchema:
+    """The shipped schema that a configuration names.
+
+    Raises :class:`ConfigurationError` if there is none or it does not go with the task, the method or the output.
+    """
+    schemas = shipped_schemas()
+    schema = schemas.get(configuration.input_schema)
+    if schema is None or schema.task != configuration.task:
+        fitting = [name for name, found in schemas.items() if found.task == configuration.task]
+        raise ConfigurationError(
+            f"{configuration.input_schema!r} is no schema of the task {configuration.task!r}",
+            field="input_schema",
+            hint=f"there are {', '.join(fitting)}" if fitting else f"tasks: {', '.join(TASKS)}",
+        )
+    if len(schema.classes) > 2 and not isinstance(configuration.method, BinaryNetworkMethod):
+        raise ConfigurationError("a single neuron tells two classes apart", field="method.kind", hint="binary-network")
+    if len(schema.classes) == 2 and configuration.output == "scores":
+        raise ConfigurationError(
+            "two classes have one neuron, which gives a label and no scores", field="output", hint='use "label"'
+        )
+    return schema
 
 
-def fit_breast_cancer(
-    output: Path,
-    configuration: BnnConfiguration,
+def train_model(
+    configuration: ModelConfiguration,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    schema: InputSchema,
     *,
     seed: int,
-    evaluation_splits: int,
+    progress: Progress = silent,
+    checkpoint: Path | None = None,
+    teachers: Path | None = None,
+) -> Trained:
+    """The network of a configuration, learnt from some rows of a data set, whose label it gives.
+
+    ``checkpoint`` is a file to go on from after an interruption; ``teachers`` is the folder where they are kept.
+    """
+    method = configuration.method
+    examples = TaskExamples(dataset, rows, schema, augmentation=augmentation_of(configuration), seed=seed)
+    if not isinstance(method, BinaryNetworkMethod):
+        return Trained(train_rounded(examples.bits, examples.labels, schema, method))
+    teacher = teacher_of(configuration, dataset, rows, examples, seed=seed, progress=progress, folder=teachers)
+    if teacher:
+        examples = examples.taught_by(teacher)
+    torch.manual_seed(seed)
+    module = BinaryNetwork(method.architecture.specs(schema), method.architecture.weights)
+    train(module, examples, method.training, seed, partial(progress, "train"), checkpoint)
+    if method.drop:
+        tune(module, examples, method.drop, method, seed, partial(progress, "fine-tune"))
+    return Trained(module.export(), module)
+
+
+def augmentation_of(configuration: ModelConfiguration) -> Augmentation | None:
+    method = configuration.method
+    return method.augmentation if isinstance(method, BinaryNetworkMethod) else None
+
+
+def teacher_of(
+    configuration: ModelConfiguration,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    examples: TaskExamples,
+    *,
+    seed: int,
+    progress: Progress = silent,
+    folder: Path | None = None,
+) -> Teacher | None:
+    """The teacher that a configuration names, for the examples of these rows."""
+    method = configuration.method
+    if not isinstance(method, BinaryNetworkMethod) or method.teacher is None:
+        return None
+    return teacher_for(
+        examples,
+        len(dataset.classes),
+        method.teacher,
+        augmentation=method.augmentation,
+        data_digest=dataset.digest,
+        rows=rows,
+        seed=seed,
+        folder=folder or teacher_folder(),
+        progress=partial(progress, "teacher"),
+    )
+
+
+def tune(
+    module: BinaryNetwork,
+    examples: TaskExamples,
+    share: float,
+    method: BinaryNetworkMethod,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Drop a share of a trained network's weights and train what is left (thesis 8.4.3)."""
+    assert method.fine_tuning is not None
+    drop(module, share)
+    train(module, examples, method.fine_tuning, seed + 1, progress)
+
+
+def fit(
+    configuration: ModelConfiguration,
+    dataset: Dataset,
+    output: Path,
+    *,
+    seed: int,
     command: str,
-    progress: Callable[[str, int, int], None],
+    evaluation_splits: int = 0,
+    progress: Progress = silent,
+    checkpoint: Path | None = None,
 ) -> Fitted:
-    """Train, report and export Cancer. ``progress`` gets what is being done, how far it is and of how much."""
-    dataset = breast_cancer()
+    """Train, report and export a configuration. With ``evaluation_splits`` it is trained on other splits as well.
+
+    Raises ArithmeticError if the exported network and torch disagree on any test row.
+    """
+    schema = schema_of(configuration)
     rows = split(dataset, PUBLISHED_SPLIT)
-    schema = shipped_schemas()[CANCER_SCHEMA]
-    bits = schema.encode_numbers(dataset.values)
-
-    def step(number: int) -> None:
-        progress("train", number + 1, configuration.steps)
-
-    network = train(bits[rows.training], dataset.labels[rows.training], configuration, seed, step)
+    fitting, validation = rows.validation(dataset, configuration.validation_share)
+    trained = train_model(configuration, dataset, fitting, schema, seed=seed, progress=progress, checkpoint=checkpoint)
+    network = trained.network
+    held_out, test = TaskExamples(dataset, validation, schema), TaskExamples(dataset, rows.test, schema)
+    if configuration.output == "scores":
+        scale = fit_scale(class_sums(network, held_out.bits), held_out.labels, configuration.score_bits)
+        network = replace(network, head=Scores(len(dataset.classes), scale))
+    agreeing = agreement(trained, test.bits)
     accuracies = []
     for number, other in enumerate(splits(dataset, evaluation_splits)):
-        _, test_accuracy = fit_split(dataset, other, configuration, other.seed, lambda _: None)
-        accuracies.append(test_accuracy)
+        accuracies.append(_accuracy_on(configuration, dataset, other))
         progress("evaluate splits", number + 1, evaluation_splits)
-
     report = {
         "format": REPORT_FORMAT,
         "task": schema.name,
         "data": {"source": dataset.source, "digest": dataset.digest, "split": rows.describe()},
-        "test": classification_report(
-            network, bits[rows.test], dataset.labels[rows.test], dataset.labels[rows.training], dataset.classes
-        ),
+        "test": classification_report(network, test.bits, test.labels, dataset.labels[rows.training], dataset.classes),
+        "confidence": confidence_report(network, test.bits, test.labels),
+        "torch_agreement": agreeing,
         "random_splits": spread(accuracies) if accuracies else None,
-        "limits": [
-            "Accuracy alone: calibration, robustness and encrypted cost are not reported yet.",
-            "569 tumours of one hospital; nothing is known of other instruments or populations.",
-            "The answer is a label without a confidence.",
-        ],
+        "limits": list(configuration.limits),
     }
     manifest = write_bundle(
         output,
-        name=dataset.name,
-        title="Breast tumour, malignant or benign",
+        name=configuration.name,
+        title=configuration.title,
         network=network,
         schema=schema,
         report=report,
-        calibration=bits[rows.training],
+        calibration=TaskExamples(dataset, rows.training, schema).bits,
         provenance=provenance(
             command=command,
             seed=seed,
             data=dataset.source,
             data_digest=dataset.digest,
             split=rows.describe(),
-            configuration=asdict(configuration),
+            configuration=configuration.model_dump(mode="json", exclude_none=True),
         ),
     )
     return Fitted(network, manifest, report)
+
+
+@torch.no_grad()
+def agreement(trained: Trained, bits: Bits) -> dict[str, int] | None:
+    """On how many rows torch and the exported integers have the same sums in the last layer: all of them."""
+    if trained.module is None:
+        return None
+    agree = 0
+    for part in np.array_split(bits, -(-len(bits) // _BATCH)):
+        by_torch = trained.module.class_sums(torch.from_numpy(part).float()).numpy()
+        agree += int((by_torch == class_sums(trained.network, part)).all(axis=1).sum())
+    if agree != len(bits):
+        raise ArithmeticError(f"torch and the integer network agree on {agree} of {len(bits)} rows only")
+    return {"rows": len(bits), "agree": agree}
+
+
+def _accuracy_on(configuration: ModelConfiguration, dataset: Dataset, rows: Split) -> float:
+    """Test accuracy of a network trained on another split, with a schema learnt on its training rows alone."""
+    schema = learn_schema(configuration.input_schema, dataset, rows)
+    fitting, _ = rows.validation(dataset, configuration.validation_share)
+    trained = train_model(configuration, dataset, fitting, schema, seed=rows.seed)
+    test = TaskExamples(dataset, rows.test, schema)
+    return accuracy(trained.network, test.bits, test.labels)

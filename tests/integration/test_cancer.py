@@ -10,29 +10,37 @@ from pathlib import Path
 import numpy as np
 
 from epaas_client import Client
-from epaas_models.bnn import BnnConfiguration
-from epaas_models.datasets import breast_cancer, split
-from epaas_models.fit import CANCER_SCHEMA, PUBLISHED_SPLIT, fit_breast_cancer
+from epaas_models.architecture import Architecture, DenseConfiguration
+from epaas_models.configuration import BinaryNetworkMethod, ModelConfiguration, load_configuration
+from epaas_models.datasets import DataSettings, load, split
+from epaas_models.fit import PUBLISHED_SPLIT
+from epaas_models.fit import fit as fit_configuration
 from epaas_shared.schema import shipped_schemas
 from tests.conftest import ClientKeys, Server
 
 
-def fit(folder: Path, configuration: BnnConfiguration) -> None:
-    fit_breast_cancer(
-        folder, configuration, seed=0, evaluation_splits=0, command="tests", progress=lambda _what, _done, _total: None
-    )
+def fit(folder: Path, configuration: ModelConfiguration) -> None:
+    fit_configuration(configuration, load("breast-cancer", DataSettings()), folder, seed=0, command="tests")
+
+
+def deeper(configuration: ModelConfiguration) -> ModelConfiguration:
+    method = configuration.method
+    assert isinstance(method, BinaryNetworkMethod)
+    architecture = Architecture(hidden=(DenseConfiguration(outputs=4),), output_weights="ternary")
+    return configuration.model_copy(update={"method": method.model_copy(update={"architecture": architecture})})
 
 
 def test_all_test_records_agree_with_the_plain_reference_before_and_after_a_model_update(
     server: Server, keys: ClientKeys, tmp_path: Path
 ) -> None:
     """171 records by the thesis's network; then a deeper one is published and the same client asks again (C3(i))."""
-    dataset = breast_cancer()
+    dataset = load("breast-cancer", DataSettings())
     rows = split(dataset, PUBLISHED_SPLIT).test
     assert len(rows) == 171
     records = [dataset.record(int(row)) for row in rows]
-    bits = shipped_schemas()[CANCER_SCHEMA].encode(records)
-    for version, configuration in ((1, BnnConfiguration()), (2, BnnConfiguration(hidden=(4,)))):
+    shallow = load_configuration("breast-cancer")
+    bits = shipped_schemas()[shallow.input_schema].encode(records)
+    for version, configuration in ((1, shallow), (2, deeper(shallow))):
         bundle = tmp_path / str(version)
         fit(bundle, configuration)
         published = server.publish(bundle)
@@ -54,7 +62,7 @@ def test_the_demo_ends_with_its_measurements(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, str(demo)], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout.splitlines()[-1])
-    assert result["task"] == CANCER_SCHEMA
+    assert result["task"] == "breast-cancer/v1"
     assert result["agrees_with_plain"] is True
     assert {result["label"], result["truth"]} <= {"malignant", "benign"}
     assert set(result["seconds"]) == {"keygen", "encrypt", "upload_keys", "submit", "evaluate", "fetch", "decrypt"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -11,29 +12,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from epaas_client import Client
+from epaas_client.images import read_image
 from epaas_client.job import Job
+from epaas_shared.features import ImageFeature
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers
 from epaas_shared.network import Network
 from epaas_shared.protocol import ModelVersion
-from epaas_shared.schema import Feature, InputSchema
+from epaas_shared.schema import InputSchema
 from tests.conftest import ClientKeys, Server, upload_keys, write_bundle
 from tests.integration.processes import evaluation_children, peak_bytes, wait_until, workers
 
 SIDE = 28
 MEMORY = 4_000_000_000
 """An ordinary laptop's, and no more."""
+PICTURE = ImageFeature(name="image", height=SIDE, width=SIDE, thresholds=(128.0,), framing="whole")
 SCHEMA = InputSchema(
     task="pixels",
     version=1,
     title="Binary images",
     target="digit",
     classes=tuple("0123456789"),
-    features=tuple(
-        Feature(name=f"p{number}", kind="thresholds", edges=(0.5,), minimum=0.0, maximum=1.0)
-        for number in range(SIDE * SIDE)
-    ),
+    features=(PICTURE,),
 )
 
 
@@ -52,8 +54,7 @@ def convolutional(seed: int) -> Network:
 
 
 NETWORK = convolutional(seed=60)
-IMAGES = np.random.default_rng(61).uniform(0, 1, (2, SIDE * SIDE))
-RECORDS = [dict(zip((feature.name for feature in SCHEMA.features), map(float, image), strict=True)) for image in IMAGES]
+IMAGES = np.random.default_rng(61).integers(0, 256, (2, SIDE, SIDE), dtype=np.uint8)
 
 
 def test_the_images_are_of_several_classes_and_no_filter_is_idle() -> None:
@@ -86,14 +87,18 @@ def evaluation_child(server: Server) -> int:
 
 
 def ask(client: Client, keys: ClientKeys, number: int) -> tuple[ModelVersion, Job]:
+    """Send an image as the client reads it from a file."""
+    file = io.BytesIO()
+    Image.fromarray(IMAGES[number]).save(file, "PNG")
     model = client.model("pixels")
-    return model, client.submit(model, RECORDS[number], keys.secret)
+    record = {"image": read_image(file.getvalue(), "image.png", PICTURE)}
+    return model, client.submit(model, record, keys.secret)
 
 
 def check_label(job: Job, keys: ClientKeys, number: int) -> None:
     """By the plain reference, whose sums are numpy's own."""
     (label,) = job.result(keys.secret)
-    bits = (IMAGES[number : number + 1] >= 0.5).astype(np.uint8)
+    bits = (IMAGES[number].reshape(1, -1) >= 128).astype(np.uint8)
     assert [label.index] == NETWORK.predict(bits)
     assert label.label == str(label.index)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from epaas_models.datasets import breast_cancer, split
+from epaas_models.datasets import DataSettings, load, split
 from tests.conftest import Server
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_the_notebook_example_predicts(server: Server, tmp_path: Path, capsys: p
     published = server.publish(bundle)
     assert published.returncode == 0, published.stderr
     (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    dataset = breast_cancer()
+    dataset = load("breast-cancer", DataSettings())
     names: dict[str, Any] = {"record": dataset.record(int(split(dataset, 0).test[0]))}
     exec(compile(example.replace("http://127.0.0.1:8000", server.url), "README.md", "exec"), names)
     assert "malignant" in capsys.readouterr().out

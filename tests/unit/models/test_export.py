@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_making import same_network
 
-from epaas_models.bnn import BnnConfiguration
-from epaas_models.datasets import breast_cancer, split
+from epaas_models.configuration import ModelConfiguration
+from epaas_models.datasets import Dataset, DataSettings, load, split
 from epaas_models.export import provenance, write_bundle
-from epaas_models.fit import CANCER_SCHEMA, Fitted, fit_breast_cancer
+from epaas_models.fit import Fitted, fit
 from epaas_models.report import accuracy
 from epaas_server.bundles import read_bundle
 from epaas_shared.digest import digest_bytes
@@ -23,7 +24,22 @@ from epaas_shared.ranges import worst_case_ranges
 from epaas_shared.schema import shipped_schemas
 from epaas_shared.scores import ScoreScale
 
-CONFIGURATION = BnnConfiguration(hidden=(3,), steps=40, averaging=0.8, refit_steps=20)
+CANCER_SCHEMA = "breast-cancer/v1"
+CONFIGURATION = ModelConfiguration.model_validate(
+    {
+        "name": "breast-cancer-tiny",
+        "title": "Three hidden neurons",
+        "task": "breast-cancer",
+        "input_schema": CANCER_SCHEMA,
+        "validation_share": 0.0,
+        "limits": ("A test.",),
+        "method": {
+            "kind": "binary-network",
+            "architecture": {"hidden": [{"kind": "dense", "outputs": 3}]},
+            "training": {"epochs": 6, "batch_size": 32, "learning_rate": 0.05},
+        },
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +48,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fitted(folder: Path) -> Fitted:
-    return fit_breast_cancer(
-        folder, CONFIGURATION, seed=4, evaluation_splits=2, command="epaas-train fit", progress=lambda *_: None
-    )
+def cancer() -> Dataset:
+    return load("breast-cancer", DataSettings())
+
+
+@pytest.fixture(scope="module")
+def fitted(cancer: Dataset, folder: Path) -> Fitted:
+    return fit(CONFIGURATION, cancer, folder, seed=4, evaluation_splits=2, command="epaas-train fit")
 
 
 def test_the_server_reads_what_training_wrote(fitted: Fitted, folder: Path) -> None:
@@ -49,31 +68,35 @@ def test_the_server_reads_what_training_wrote(fitted: Fitted, folder: Path) -> N
     assert json.loads(bundle.files["report.json"]) == fitted.report
 
 
-def test_the_report_is_about_the_published_network_and_its_test_rows(fitted: Fitted) -> None:
-    dataset = breast_cancer()
-    rows = split(dataset, 0)
-    bits = shipped_schemas()[CANCER_SCHEMA].encode_numbers(dataset.values)
+def test_the_report_is_about_the_published_network_and_its_test_rows(fitted: Fitted, cancer: Dataset) -> None:
+    rows = split(cancer, 0)
+    bits = shipped_schemas()[CANCER_SCHEMA].encode_columns(cancer.columns)
     test = fitted.report["test"]
     assert test["rows"] == len(rows.test) == 171
-    assert test["accuracy"] == accuracy(fitted.network, bits[rows.test], dataset.labels[rows.test])
+    assert test["accuracy"] == accuracy(fitted.network, bits[rows.test], cancer.labels[rows.test])
     assert sum(map(sum, test["confusion"]["counts"])) == 171
-    assert fitted.report["data"]["digest"] == dataset.digest
+    assert test["majority_baseline"]["label"] == "benign"
+    assert fitted.report["data"] == {"source": cancer.source, "digest": cancer.digest, "split": rows.describe()}
     assert fitted.report["random_splits"]["splits"] == 2
+    assert fitted.report["torch_agreement"] == {"rows": 171, "agree": 171}
+    assert (fitted.report["confidence"], fitted.report["limits"]) == (None, ["A test."])
 
 
-def test_the_manifest_says_where_the_model_comes_from(fitted: Fitted) -> None:
+def test_the_manifest_says_where_the_model_comes_from(fitted: Fitted, cancer: Dataset) -> None:
     origin = fitted.manifest.provenance
-    assert (origin.seed, origin.command) == (4, "epaas-train fit")
-    assert origin.data_digest == breast_cancer().digest
-    assert origin.configuration["hidden"] == [3] or origin.configuration["hidden"] == (3,)
+    assert (fitted.manifest.name, fitted.manifest.title) == (CONFIGURATION.name, CONFIGURATION.title)
+    assert (origin.seed, origin.command, origin.data_digest) == (4, "epaas-train fit", cancer.digest)
     assert {"python", "epaas", "torch", "numpy", "scikit-learn"} <= set(origin.versions)
 
 
-def test_the_same_training_gives_the_same_weights_file(fitted: Fitted, folder: Path, tmp_path: Path) -> None:
-    again = fit_breast_cancer(
-        tmp_path, CONFIGURATION, seed=4, evaluation_splits=0, command="x", progress=lambda *_: None
-    )
+def test_the_configuration_in_the_manifest_gives_the_same_weights_file(
+    fitted: Fitted, cancer: Dataset, folder: Path, tmp_path: Path
+) -> None:
+    origin = read_bundle(folder).manifest.provenance
+    configuration = ModelConfiguration.model_validate(origin.configuration)
+    again = fit(configuration, cancer, tmp_path, seed=origin.seed, command="x")
     assert again.report["random_splits"] is None
+    assert same_network(again.network, fitted.network)
     for name in ("weights.safetensors", "schema.json"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
@@ -105,10 +128,9 @@ def test_no_byte_of_the_manifest_changes_without_its_digest(fitted: Fitted, fold
     assert refused > 100
 
 
-def test_the_manifest_says_how_far_sums_reached_on_the_training_rows(fitted: Fitted) -> None:
-    dataset = breast_cancer()
+def test_the_manifest_says_how_far_sums_reached_on_the_training_rows(fitted: Fitted, cancer: Dataset) -> None:
     schema = shipped_schemas()[CANCER_SCHEMA]
-    bits = schema.encode_numbers(dataset.values)[split(dataset, 0).training]
+    bits = schema.encode_columns(cancer.columns)[split(cancer, 0).training]
     measured = fitted.manifest.measured_ranges
     assert measured is not None
     hidden, output = fitted.network.layers

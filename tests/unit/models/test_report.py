@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epaas_models.report import accuracy, classification_report, spread
+from epaas_models.report import accuracy, auroc, classification_report, spread
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 
@@ -84,3 +84,44 @@ def test_a_report_of_many_classes() -> None:
     made = classification_report(copy, bits, np.array([0, 1, 2, 2]), np.array([2, 2, 1]), ("a", "b", "c"))
     assert made["confusion"]["counts"] == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     assert made["majority_baseline"] == {"label": "c", "accuracy": 0.5}
+    assert made["balanced_accuracy"] == pytest.approx((1 + 1 + 0.5) / 3)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60))
+def test_the_balanced_accuracy_is_the_mean_recall_of_the_classes_that_there_are(pairs: list[tuple[int, int]]) -> None:
+    copy = Network((DenseLayer(np.eye(3, dtype=np.int64), np.zeros(3, dtype=np.int64)),))
+    predicted, truth = np.array(pairs).T
+    made = classification_report(copy, np.eye(3, dtype=np.uint8)[predicted], truth, truth, ("a", "b", "c"))
+    recalls = [np.mean(predicted[truth == label] == label) for label in np.unique(truth)]
+    assert made["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+
+
+def pairs_in_order(scores: list[int], truth: list[bool]) -> float:
+    """Share of pairs of a positive and a negative row in which the positive has the greater score; ties count half."""
+    pairs = [
+        (p, n)
+        for p, yes in zip(scores, truth, strict=True)
+        if yes
+        for n, no in zip(scores, truth, strict=True)
+        if not no
+    ]
+    return sum((p > n) + 0.5 * (p == n) for p, n in pairs) / len(pairs)
+
+
+ROWS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.integers(-3, 3)), min_size=3, max_size=12)
+
+
+@settings(max_examples=30)
+@given(ROWS)
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rows: list[tuple[int, int, int]]) -> None:
+    scores, truth = np.array(rows), np.arange(len(rows)) % 3
+    areas = [pairs_in_order(scores[:, label].tolist(), (truth == label).tolist()) for label in range(3)]
+    assert auroc(scores, truth) == pytest.approx(np.mean(areas))
+    two = np.arange(len(rows)) % 2
+    assert auroc(scores[:, :1], two) == pytest.approx(pairs_in_order(scores[:, 0].tolist(), (two == 1).tolist()))
+
+
+def test_a_class_without_rows_has_no_area() -> None:
+    assert auroc(np.array([[1, 2, 3], [3, 2, 1]]), np.array([0, 1])) is None
+    assert auroc(np.array([[1], [2]]), np.array([1, 1])) is None

@@ -1,0 +1,57 @@
+"""Straight-through estimators: discrete weights and bits forward, a gradient of the real ones backward.
+
+Courbariaux et al. 2016 (thesis 8.3.2). Latent weights are real numbers in [-1, 1]; what a layer multiplies by is an
+integer. Knows no layers and no data.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from epaas_models.architecture import Weights
+
+_SLOPE_ENDS = 1.5
+"""Standard deviations from the threshold at which a bit's gradient has fallen to zero."""
+
+
+class _Step(torch.autograd.Function):
+    """[z >= 0]; backward the slope of a smooth step, a triangle around the threshold (Liu et al. 2018, Bi-Real Net)."""
+
+    @staticmethod
+    def forward(context: Any, z: Tensor) -> Tensor:
+        context.save_for_backward(z)
+        return (z >= 0).to(z.dtype)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (z,) = context.saved_tensors
+        passed: Tensor = gradient * (1 - z.abs() / _SLOPE_ENDS).clamp(min=0)
+        return passed
+
+
+def step(z: Tensor) -> Tensor:
+    """Bits [z >= 0] of normalised sums."""
+    bits: Tensor = _Step.apply(z)  # type: ignore[no-untyped-call]
+    return bits
+
+
+def quantise(latent: Tensor, weights: Weights) -> Tensor:
+    """Integers of a latent tensor: the sign, or the nearest of -m to m to m times the latent weight."""
+    if weights == "binary":
+        return torch.where(latent >= 0, 1.0, -1.0)
+    scale = weights if isinstance(weights, int) else 1
+    return (latent * scale).round()
+
+
+def straight_through(latent: Tensor, weights: Weights) -> Tensor:
+    """:func:`quantise` forward; backward as if the integers were the scaled latent weights."""
+    scaled = latent * (weights if isinstance(weights, int) else 1)
+    return scaled + (quantise(latent, weights) - scaled).detach()
+
+
+def rounded(values: Tensor) -> Tensor:
+    """Nearest integers forward, the identity backward."""
+    return values + (values.round() - values).detach()

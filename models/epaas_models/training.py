@@ -1,0 +1,207 @@
+"""Training of a binary network from examples: the loop, its schedule, and going on after an interruption.
+
+Everything random follows from the seed and the number of the epoch, so that a run that is interrupted and resumed gives
+the same network as one that is not. Knows neither tasks nor files other than its checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from epaas_models.binary_network import BinaryNetwork, HiddenLayer, OutputLayer
+from epaas_shared.errors import ConfigurationError
+from epaas_shared.features import Bits
+
+Progress = Callable[[int, int], None]
+"""Called with how many steps are done, and of how many."""
+
+_WARM_UP_STEPS = 200
+_NORM_BATCH = 1000
+
+
+class TrainingConfiguration(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(ge=0)
+    batch_size: int = Field(default=128, ge=2)
+    learning_rate: float = Field(default=0.002, gt=0)
+    """Of Adam, after a short warm-up; falls to zero along a cosine."""
+    distillation: float = Field(default=0.0, ge=0, le=1)
+    """Share of the loss that is the distance from the teacher's softened predictions (Hinton et al. 2015)."""
+    distillation_temperature: float = Field(default=2.0, gt=0)
+    noise: tuple[float, ...] = ()
+    """Standard deviation of the error of each hidden layer's sums; none where nothing is given."""
+    limits: tuple[float, ...] = ()
+    """How far the sums of each hidden layer should stay from their thresholds, 0 for any distance."""
+    limit_penalty: float = Field(default=1.0, ge=0)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """``bits`` (n, inputs), ``labels`` (n,), and what a teacher says of them: logits (n, classes)."""
+
+    bits: Bits
+    labels: NDArray[np.int64]
+    teacher: NDArray[np.float32] | None = None
+
+
+class ExampleSource(Protocol):
+    """Gives the examples of an epoch: always the same, or others each time (augmentation)."""
+
+    def __len__(self) -> int: ...
+    def epoch(self, number: int) -> Examples: ...
+
+
+@dataclass(frozen=True)
+class FixedExamples:
+    """The same examples in every epoch."""
+
+    examples: Examples
+
+    def __len__(self) -> int:
+        return len(self.examples.labels)
+
+    def epoch(self, number: int) -> Examples:  # noqa: ARG002
+        return self.examples
+
+
+def train(
+    network: BinaryNetwork,
+    source: ExampleSource,
+    configuration: TrainingConfiguration,
+    seed: int,
+    progress: Progress = lambda _done, _total: None,
+    checkpoint: Path | None = None,
+) -> None:
+    """Train in place, then fit the running statistics of the norms to the final weights.
+
+    With ``checkpoint`` the state is written there after every epoch, and a run that finds one goes on from it. Leaves
+    the network in evaluation mode.
+    """
+    steps = max(1, len(source) // configuration.batch_size)
+    total = steps * configuration.epochs
+    optimiser = torch.optim.Adam(network.parameters(), lr=configuration.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: _rate(done, total))
+    parts: dict[str, Stateful] = {"network": network, "optimiser": optimiser, "schedule": schedule}
+    first = _resume(checkpoint, parts) if checkpoint else 0
+    for layer, noise, limit in zip(network.hidden_layers, *_padded(configuration, len(network.hidden)), strict=True):
+        layer.noise, layer.limit = noise, limit or None
+    for epoch in range(first, configuration.epochs):
+        torch.manual_seed(_seed(seed, epoch))
+        examples = source.epoch(epoch)
+        order = torch.randperm(len(source))
+        network.train()
+        for number in range(steps):
+            chosen = order[number * configuration.batch_size : (number + 1) * configuration.batch_size].numpy()
+            loss = _loss(network, examples, chosen, configuration)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            network.clip()
+            progress(epoch * steps + number + 1, total)
+        if checkpoint:
+            _save(checkpoint, epoch + 1, parts)
+    fit_norms(network, source.epoch(0).bits)
+
+
+def _loss(
+    network: BinaryNetwork, examples: Examples, chosen: NDArray[np.int64], configuration: TrainingConfiguration
+) -> Tensor:
+    logits = class_logits(network(torch.from_numpy(examples.bits[chosen]).float()))
+    loss = functional.cross_entropy(logits, torch.from_numpy(examples.labels[chosen]))
+    if configuration.distillation and examples.teacher is not None:
+        heat = configuration.distillation_temperature
+        taught = functional.log_softmax(torch.from_numpy(examples.teacher[chosen]) / heat, dim=1)
+        distance = functional.kl_div(
+            functional.log_softmax(logits / heat, dim=1), taught, reduction="batchmean", log_target=True
+        )
+        loss = (1 - configuration.distillation) * loss + configuration.distillation * heat**2 * distance
+    for layer in network.hidden_layers:
+        if layer.limit:
+            loss = loss + configuration.limit_penalty * layer.excess
+    return loss
+
+
+def class_logits(outputs: Tensor) -> Tensor:
+    """Logits a class, (records, classes): a single output is the logit of the second of two."""
+    if outputs.shape[1] > 1:
+        return outputs
+    return functional.pad(outputs, (1, 0))
+
+
+@torch.no_grad()
+def fit_norms(network: BinaryNetwork, bits: Bits) -> None:
+    """Running statistics of the norms as those over all of ``bits``; leaves the network in evaluation mode.
+
+    Layer by layer, since what a layer sees follows from the norms before it.
+    """
+    network.eval()
+    starts = range(0, max(1, len(bits) - 1), _NORM_BATCH)  # a last row by itself is left out: it has no variance
+    parts = [bits[at : at + _NORM_BATCH] for at in starts]
+    layers: list[HiddenLayer | OutputLayer] = [*network.hidden_layers, network.output]
+    for layer in layers:
+        outputs = []
+        layer.norm.reset_running_stats()
+        layer.norm.momentum = None  # plain means over the batches
+        layer.norm.train()
+        for part in parts:
+            layer.norm(layer.sums(torch.from_numpy(part).float()))
+        layer.norm.eval()
+        if isinstance(layer, HiddenLayer):
+            outputs = [layer(torch.from_numpy(part).float()).to(torch.uint8).numpy() for part in parts]
+        parts = outputs
+
+
+def _rate(done: int, total: int) -> float:
+    """The share of the learning rate at a step: a short rise, then half a cosine down to zero."""
+    rise = min(_WARM_UP_STEPS, max(1, total // 10))
+    return min(1.0, (done + 1) / rise) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / max(1, total))))
+
+
+def _padded(configuration: TrainingConfiguration, layers: int) -> tuple[list[float], list[float]]:
+    noise, limits = configuration.noise, configuration.limits
+    return [*noise, *[0.0] * layers][:layers], [*limits, *[0.0] * layers][:layers]
+
+
+def _seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+
+
+class Stateful(Protocol):
+    def state_dict(self) -> dict[str, object]: ...
+    def load_state_dict(self, state: dict[str, object]) -> object: ...
+
+
+def _save(path: Path, epochs: int, parts: dict[str, Stateful]) -> None:
+    partial = path.with_suffix(".part")
+    torch.save({"epochs": epochs, **{name: part.state_dict() for name, part in parts.items()}}, partial)
+    partial.replace(path)
+
+
+def _resume(path: Path, parts: dict[str, Stateful]) -> int:
+    if not path.exists():
+        return 0
+    try:
+        saved = torch.load(path, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+        return int(saved["epochs"])
+    except (RuntimeError, ValueError, LookupError, EOFError, UnpicklingError):
+        raise ConfigurationError(
+            "the checkpoint is damaged or of another network",
+            field=str(path),
+            hint="remove the file to train from the beginning",
+        ) from None
