@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost docs clean
+.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-accuracy bench-models search docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,15 @@ bench-networks: $(INSTALLED)  ## The thesis's four networks, table 8.2; an hour
 
 bench-cost: $(INSTALLED)  ## What was said beforehand of cost, beside what it was
 	$(BIN)/python benchmarks/cost.py
+
+bench-accuracy: $(INSTALLED)  ## Table 8.3 of the thesis, over five seeds; an hour
+	$(BIN)/python benchmarks/accuracy.py
+
+bench-models: $(INSTALLED)  ## The shipped models on encrypted test records; an hour
+	$(BIN)/python benchmarks/models.py
+
+search: $(INSTALLED)  ## MNIST networks by accuracy and by encrypted seconds; half an hour
+	$(BIN)/python benchmarks/search.py
 
 docs: $(INSTALLED)  ## Write the generated reference again
 	$(BIN)/epaas-server openapi > docs/reference/openapi.json

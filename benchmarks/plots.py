@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ matplotlib.rcParams.update(
         "legend.frameon": False,
     }
 )
+
+
+_NAME: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7}
 
 
 def plot_circuits(result: dict[str, Any], file: Path) -> None:
@@ -95,6 +99,31 @@ def plot_networks(result: dict[str, Any], file: Path) -> None:
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, file)
+
+
+def plot_search(result: dict[str, Any], models: Sequence[dict[str, Any]], file: Path) -> None:
+    """Test accuracy against encrypted seconds: searched members by the cost model, published models as measured."""
+    figure, axes = plt.subplots(figsize=(7.5, 4.8))
+    members = sorted(result["members"], key=lambda member: member["seconds"])
+    best = [member for member in members if member["front"]]
+    axes.plot(*_places(members), "o", color="C0", markerfacecolor="white", label="searched, by the cost model")
+    axes.plot(*_places(best), "-", color="C0", linewidth=1, label="front, chosen on validation rows")
+    for member in best:
+        place = member["seconds"], member["test_accuracy"]
+        axes.annotate(member["name"].removeprefix("mnist-"), place, (-4, 4), ha="right", color="C0", **_NAME)
+    if models:
+        seconds, accuracies = [model["seconds"] for model in models], [model["accuracy"] for model in models]
+        axes.plot(seconds, accuracies, "s", color="C1", label="published models, measured")
+    for model in models:
+        axes.annotate(model["name"], (model["seconds"], model["accuracy"]), (5, -8), ha="left", color="C1", **_NAME)
+    axes.set(xlim=(0, None), xlabel="seconds an encrypted prediction", ylabel="test accuracy")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    _save(figure, file)
+
+
+def _places(members: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    return [member["seconds"] for member in members], [member["test_accuracy"] for member in members]
 
 
 def _save(figure: Figure, file: Path) -> None:

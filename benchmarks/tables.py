@@ -23,7 +23,7 @@ TARGETS = {
 def write_tables() -> None:
     """Bring the document up to the results that there are."""
     text = DOCUMENT.read_text()
-    for name, tables in (("circuits", _circuits), ("networks", _networks)):
+    for name, tables in _TABLES.items():
         file = RESULTS / f"{name}.json"
         if file.exists():
             for mark, lines in tables(json.loads(file.read_text())).items():
@@ -135,6 +135,82 @@ def _networks(result: dict[str, Any]) -> dict[str, list[str]]:
         "blocks": _table(("strategy", "measured over counted"), blocks),
         "networks machine": [f"{result['machine']['processor']}, {result['machine']['threads']} threads."],
     }
+
+
+def _models(result: dict[str, Any]) -> dict[str, list[str]]:
+    columns = (
+        "model",
+        "strategy",
+        "accuracy",
+        "95 %",
+        "balanced",
+        "thesis",
+        "bootstraps",
+        "seconds",
+        "from, to",
+        "equal",
+    )
+    return {"models": _table(columns, (_model(row) for row in result["models"]))}
+
+
+def _model(row: dict[str, Any]) -> Sequence[object]:
+    plain = "" if row["exact"] else f" (plain {row['accuracy_plain']:.4f})"
+    return (
+        f"`{row['name']}`",
+        row["strategy"] + (", measured ranges" if row["ranges"] == "measured" else ""),
+        f"{row['accuracy']:.4f}{plain}",
+        " to ".join(f"{end:.4f}" for end in row["interval"]),
+        f"{row['balanced_accuracy']:.4f}",
+        row["thesis_accuracy"],
+        f"{row['bootstraps']:,}",
+        _in_words(row["seconds"]),
+        ", ".join(map(_in_words, row["seconds_spread"])),
+        f"{row['agree']} of {row['records']}",
+    )
+
+
+def _search(result: dict[str, Any]) -> dict[str, list[str]]:
+    members = sorted(result["members"], key=lambda member: float(member["seconds"]))
+    lines = [
+        (
+            f"`{member['name']}`",
+            f"{member['validation_accuracy']:.4f}",
+            f"{member['test_accuracy']:.4f}",
+            f"{member['bootstraps']:,}",
+            _in_words(member["seconds"]),
+            "yes" if member["front"] else "",
+        )
+        for member in members
+    ]
+    return {"search": _table(("member", "validation", "test", "bootstraps", "by the cost model", "front"), lines)}
+
+
+def _accuracy(result: dict[str, Any]) -> dict[str, list[str]]:
+    columns = ("task", "network", "seeds", "accuracy", "95 %", "balanced", "AUROC", "thesis")
+    lines = [
+        (
+            row["task"],
+            row["network"],
+            row["seeds"],
+            f"{row['accuracy']:.4f}",
+            " to ".join(f"{bound:.3f}" for bound in row["interval"] or ()),
+            f"{row['balanced_accuracy']:.3f}",
+            f"{row['auroc']:.3f}",
+            "-" if row["thesis"] is None else f"{row['thesis']:.3f}",
+        )
+        for row in result["rows"]
+    ]
+    return {"accuracy": _table(columns, lines)}
+
+
+_TABLES = {
+    "circuits": _circuits,
+    "networks": _networks,
+    "accuracy": _accuracy,
+    "models": _models,
+    "search": _search,
+}
+"""By the results' file: its tables by their marks."""
 
 
 def _how(found: dict[str, Any], name: str) -> str:
