@@ -74,7 +74,7 @@ def main() -> None:
     for task in chosen.only:
         configuration = load_configuration(TASKS[task])
         dataset = load(configuration.task, DataSettings())
-        digest = digest_json(configuration.model_dump(mode="json"))
+        digest = digest_json(configuration.model_dump(mode="json", exclude_defaults=True))
         for seed in range(SEEDS.get(task, chosen.seeds)):
             kept = runs_so_far().get(task, {}).get(str(seed))
             if kept is None or kept["configuration"] != digest:

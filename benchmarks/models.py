@@ -94,7 +94,7 @@ def measure(service: Service, configuration: ModelConfiguration, records: int, *
     """The row of one model."""
     folder = BUNDLES / configuration.name
     bundle = read_bundle(folder)
-    if bundle.manifest.provenance.configuration != configuration.model_dump(mode="json", exclude_none=True):
+    if ModelConfiguration.model_validate(bundle.manifest.provenance.configuration) != configuration:
         report(f"{configuration.name}: the configuration has changed since bundles/{configuration.name} was trained")
     dataset = load(configuration.task, DataSettings())
     test_rows = split(dataset, PUBLISHED_SPLIT).test

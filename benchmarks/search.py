@@ -94,7 +94,7 @@ def configurations(epochs: int) -> list[ModelConfiguration]:
 
 
 def configuration_digest(configuration: ModelConfiguration) -> str:
-    return digest_json(configuration.model_dump(mode="json"))
+    return digest_json(configuration.model_dump(mode="json", exclude_defaults=True))
 
 
 def kept_members(file: Path, family: dict[str, ModelConfiguration]) -> dict[str, dict[str, Any]]:

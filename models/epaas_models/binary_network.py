@@ -25,7 +25,10 @@ from epaas_shared.network import Network
 
 
 class WeightedSums(nn.Module):
-    """Sums of bits by discrete weights. ``kept`` is 0 where a weight has been dropped for good, else 1."""
+    """Sums of bits by discrete weights. ``kept`` is 0 where a weight has been dropped for good, else 1.
+
+    ``threshold`` is the magnitude of a latent weight from which on a ternary one is not 0.
+    """
 
     latent: nn.Parameter
     kept: Tensor
@@ -34,12 +37,13 @@ class WeightedSums(nn.Module):
         super().__init__()
         self.spec = spec
         self.weights = weights
+        self.threshold = 0.5
         self.latent = nn.Parameter(torch.rand(spec.weights_shape) * 2 - 1)
         self.register_buffer("kept", torch.ones(spec.weights_shape))
 
     def forward(self, bits: Tensor) -> Tensor:
         """(records, inputs) to (records, outputs), or to (records, filters, height, width)."""
-        weights = straight_through(self.latent, self.weights) * self.kept
+        weights = straight_through(self.latent, self.weights, self.threshold) * self.kept
         if isinstance(self.spec, DenseSpec):
             return functional.linear(bits, weights)
         image = bits.reshape(-1, self.spec.channels, self.spec.height, self.spec.width)
@@ -47,7 +51,7 @@ class WeightedSums(nn.Module):
 
     def integers(self) -> Tensor:
         """The discrete weights, shape ``spec.weights_shape``."""
-        return quantise(self.latent.detach(), self.weights) * self.kept
+        return quantise(self.latent.detach(), self.weights, self.threshold) * self.kept
 
 
 class HiddenLayer(nn.Module):

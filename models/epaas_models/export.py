@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.numpy
+import torch
 
 from epaas_shared.bundle import (
     MANIFEST_FILE,
@@ -32,8 +33,8 @@ from epaas_shared.schema import InputSchema
 def provenance(
     *, command: str, seed: int, data: str, data_digest: str, split: str, configuration: dict[str, Any]
 ) -> Provenance:
-    """Provenance with the versions that matter and the time."""
-    packages = ("epaas", "torch", "numpy", "scikit-learn")
+    """Provenance with the versions that matter, the threads and the time."""
+    packages = ("epaas", "torch", "numpy", "scikit-learn", "pillow")
     return Provenance(
         command=command,
         seed=seed,
@@ -42,6 +43,7 @@ def provenance(
         split=split,
         configuration=configuration,
         versions={"python": platform.python_version(), **{package: version(package) for package in packages}},
+        threads=torch.get_num_threads(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -38,18 +38,22 @@ def step(z: Tensor) -> Tensor:
     return bits
 
 
-def quantise(latent: Tensor, weights: Weights) -> Tensor:
-    """Integers of a latent tensor: the sign, or the nearest of -m to m to m times the latent weight."""
+def quantise(latent: Tensor, weights: Weights, threshold: float = 0.5) -> Tensor:
+    """Integers of a latent tensor: the sign, or the nearest of -m to m to m times the latent weight.
+
+    A ternary weight is 0 up to the magnitude ``threshold``, the half unless training schedules another.
+    """
     if weights == "binary":
         return torch.where(latent >= 0, 1.0, -1.0)
-    scale = weights if isinstance(weights, int) else 1
-    return (latent * scale).round()
+    if weights == "ternary":
+        return torch.where(latent.abs() > threshold, latent.sign(), torch.zeros(()))
+    return (latent * weights).round()
 
 
-def straight_through(latent: Tensor, weights: Weights) -> Tensor:
+def straight_through(latent: Tensor, weights: Weights, threshold: float = 0.5) -> Tensor:
     """:func:`quantise` forward; backward as if the integers were the scaled latent weights."""
     scaled = latent * (weights if isinstance(weights, int) else 1)
-    return scaled + (quantise(latent, weights) - scaled).detach()
+    return scaled + (quantise(latent, weights, threshold) - scaled).detach()
 
 
 def rounded(values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ class TrainingConfiguration(BaseModel):
     limits: tuple[float, ...] = ()
     """How far the sums of each hidden layer should stay from their thresholds, 0 for any distance."""
     limit_penalty: float = Field(default=1.0, ge=0)
+    ternary_threshold: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.5)
+    """Magnitude up to which a latent ternary weight counts as 0: in the first epoch, and from the middle one on."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def train(
     for layer, noise, limit in zip(network.hidden_layers, *_padded(configuration, len(network.hidden)), strict=True):
         layer.noise, layer.limit = noise, limit or None
     for epoch in range(first, configuration.epochs):
+        _set_threshold(network, configuration, epoch)
         torch.manual_seed(_seed(seed, epoch))
         examples = source.epoch(epoch)
         order = torch.randperm(len(source))
@@ -114,6 +117,7 @@ def train(
             progress(epoch * steps + number + 1, total)
         if checkpoint:
             _save(checkpoint, epoch + 1, parts)
+    _set_threshold(network, configuration, configuration.epochs)
     fit_norms(network, source.epoch(0).bits)
 
 
@@ -174,6 +178,14 @@ def _rate(done: int, total: int) -> float:
 def _padded(configuration: TrainingConfiguration, layers: int) -> tuple[list[float], list[float]]:
     noise, limits = configuration.noise, configuration.limits
     return [*noise, *[0.0] * layers][:layers], [*limits, *[0.0] * layers][:layers]
+
+
+def _set_threshold(network: BinaryNetwork, configuration: TrainingConfiguration, epoch: int) -> None:
+    """Of ternary weights, on a line over the first half of the epochs."""
+    begin, end = configuration.ternary_threshold
+    share = min(1.0, 2 * epoch / max(1, configuration.epochs))
+    for layer in network.layers:
+        layer.threshold = begin + (end - begin) * share
 
 
 def _seed(seed: int, epoch: int) -> int:

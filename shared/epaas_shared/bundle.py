@@ -138,6 +138,8 @@ class Provenance(BaseModel):
     split: str
     configuration: dict[str, Any]
     versions: dict[str, str]
+    threads: int | None = None
+    """Of torch: sums of floating-point numbers depend on how they are split."""
     created: str
 
 

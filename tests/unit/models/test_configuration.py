@@ -130,3 +130,15 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="there is no configuration"):
         load_configuration(str(tmp_path / "toy.toml"))
+
+
+@pytest.mark.parametrize("entry", ["noise = [1.0, 1.0]", "limits = [9, 9]"])
+def test_noise_and_limits_are_of_hidden_layers(tmp_path: Path, entry: str) -> None:
+    path = written(tmp_path, architecture='hidden = [{ kind = "dense", outputs = 3 }]', training=entry)
+    with pytest.raises(ConfigurationError, match="hidden layers, of which there are 1"):
+        load_configuration(path)
+
+
+def test_a_weight_that_is_too_large_is_told_the_limit(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="less than or equal to 63"):
+        load_configuration(written(tmp_path, architecture="output_weights = 64"))

@@ -26,6 +26,7 @@ from epaas_models.configuration import ModelConfiguration, load_configuration
 from epaas_models.datasets import Dataset, DataSettings, load, split
 from epaas_models.fit import PUBLISHED_SPLIT, Trained, agreement, fit, train_model
 from epaas_server.bundles import read_bundle
+from epaas_shared.errors import ConfigurationError
 from epaas_shared.heads import Scores
 from epaas_shared.schema import InputSchema
 
@@ -175,3 +176,20 @@ def test_one_teacher_serves_all_pupils_of_the_same_examples(tmp_path: Path, monk
     pupil(0.9, seed=1)
     assert trained == [0, 1]
     assert len(list(tmp_path.glob("*/logits-*.npy"))) == 4  # two epochs of two teachers
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"task": "breast-cancer", "input_schema": "breast-cancer/v7"}, "input_schema"),
+        ({"task": "breast-cancer", "input_schema": "mnist/v1"}, "input_schema"),
+        ({"task": "breast-cancer", "input_schema": "breast-cancer/v1", "output": "scores"}, "output"),
+        ({"task": "mnist", "input_schema": "mnist/v1", "method": {"kind": "rounded-regression"}}, "method.kind"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_anything_is_trained(changes: dict[str, Any], field: str) -> None:
+    document = toy().model_dump(mode="json") | changes
+    with pytest.raises(ConfigurationError) as error:
+        fitting.schema_of(ModelConfiguration.model_validate(document))
+    assert error.value.field == field
+    assert error.value.hint

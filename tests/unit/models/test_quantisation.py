@@ -68,3 +68,10 @@ def test_rounded_values_are_integers_with_the_gradient_of_the_values(values: lis
     whole.sum().backward()  # type: ignore[no-untyped-call]
     assert real.grad is not None
     assert real.grad.tolist() == [1.0] * len(values)
+
+
+@given(LATENTS, st.floats(0, 0.875, width=32))
+def test_a_ternary_weight_is_zero_up_to_its_threshold(latents: list[float], threshold: float) -> None:
+    integers = quantise(torch.tensor(latents), "ternary", threshold)
+    found = np.array(latents, dtype=np.float32)
+    assert (integers.numpy() == np.sign(found) * (np.abs(found) > np.float32(threshold))).all()

@@ -159,3 +159,13 @@ def test_a_teacher_follows_from_its_origin_alone(kept: Kept) -> None:
     other = Kept(kept.folder / "elsewhere").teacher()
     states = one.network.state_dict(), other.network.state_dict()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_teacher_of_bits_belongs_to_their_encoding(kept: Kept) -> None:
+    """Of the same rows in another encoding it would be the wrong network, silently where the widths are the same."""
+    rows = {"data_digest": "0" * 64, "rows": ROWS, "seed": 0, "augmentation": None}
+    schemas = [table_schema(10), table_schema(10).model_copy(update={"version": 2})]
+    for schema in (*schemas, schemas[0]):
+        examples = TaskExamples(table_dataset(60), ROWS, schema)
+        teacher_for(examples, 2, TINY, folder=kept.folder, progress=lambda *_: None, **rows)
+    assert len(kept.trained) == 2

@@ -168,3 +168,20 @@ def test_what_cannot_be_learnt_is_not() -> None:
     configuration = TrainingConfiguration(epochs=4, batch_size=32, learning_rate=0.03)
     train(network, FixedExamples(Examples(bits[:400], labels[:400])), configuration, 0)
     assert share_right(network.export(), Examples(bits[400:], labels[400:])) == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_threshold_of_ternary_weights_follows_its_schedule() -> None:
+    """Dead weights from a threshold near 1, none from one at 0; between them in the first half of the epochs."""
+    network = fresh_network(SCHEMA, HIDDEN)
+    seen = []
+
+    class Watched(Shuffled):
+        def epoch(self, number: int) -> Examples:
+            seen.append({layer.threshold for layer in network.layers})
+            return super().epoch(number)
+
+    schedule = SHORT.model_copy(update={"ternary_threshold": (0.0, 0.8)})
+    train(network, Watched(), schedule, seed=1)
+    assert seen == [{0.0}, {0.4}, {0.8}, {0.8}, {0.8}], "four epochs, and the examples that the norms are fitted to"
+    for layer in network.layers:
+        assert (layer.integers() != 0).tolist() == (layer.latent.abs() > 0.8).tolist()
