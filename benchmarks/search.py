@@ -54,7 +54,7 @@ FAMILY = (
 def main() -> None:
     names = [name_of(*member) for member in FAMILY]
     options = argparse.ArgumentParser()
-    options.add_argument("--epochs", type=int, default=6)
+    options.add_argument("--epochs", type=int, default=4)
     options.add_argument("--only", nargs="*", default=names, choices=names)
     options.add_argument("--output", type=Path, default=FILE, help="results; of another file no table is made")
     chosen = options.parse_args()
