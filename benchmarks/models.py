@@ -43,10 +43,11 @@ MODELS = (
     "breast-cancer",
     "breast-cancer-fine",
     "diabetes",
-    "mnist",
+    "mnist-approximate",
+    "mnist-small",
     "mnist-fast",
     "mnist-binary",
-    "mnist-approximate",
+    "mnist",
     "faces",
 )
 """Configurations, the slowest last."""
