@@ -155,6 +155,8 @@ class BundleManifest(BaseModel):
     """What the client learns (P2): ``label``, the class and nothing else; ``scores``, each class's score in levels."""
     scores: ScoreScale | None = None
     layers: tuple[LayerSpec, ...] = Field(min_length=1)
+    logit_unit: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """How much of the last layer's sums is one logit, as the network was trained; its confidence before any scaling."""
     measured_ranges: tuple[MeasuredRange, ...] | None = None
     """How far sums reached in training, one for each of ``Network.evaluated_layers``; not bounds for every record."""
     files: dict[Annotated[str, Field(pattern=r"^[a-z]+\.(safetensors|json)$")], Digest]
