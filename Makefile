@@ -52,7 +52,7 @@ bench-networks: $(INSTALLED)  ## The thesis's four networks, table 8.2; an hour
 	$(BIN)/python benchmarks/networks.py
 
 bench-cost: $(INSTALLED)  ## What was said beforehand of cost, beside what it was
-	$(BIN)/python benchmarks/cost.py
+	PYTHONPATH=. $(BIN)/python benchmarks/cost.py
 
 bench-accuracy: $(INSTALLED)  ## Table 8.3 of the thesis, over five seeds; an hour
 	$(BIN)/python benchmarks/accuracy.py
@@ -65,6 +65,7 @@ search: $(INSTALLED)  ## MNIST networks by accuracy and by encrypted seconds; ha
 
 docs: $(INSTALLED)  ## Write the generated reference again
 	$(BIN)/epaas-server openapi > docs/reference/openapi.json
+	$(BIN)/epaas-server report-schema > docs/reference/report.schema.json
 
 clean:  ## Remove what the targets made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

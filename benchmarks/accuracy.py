@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from machine import processor
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
@@ -34,9 +33,9 @@ from epaas_models.datasets import Dataset, DataSettings, Split, load, split
 from epaas_models.examples import TaskExamples
 from epaas_models.fit import Trained, agreement, augmentation_of, teacher_of, train_model, tune
 from epaas_models.float_network import logits_of
-from epaas_models.report import auroc
+from epaas_models.machine import processor
+from epaas_models.reliability.accuracy.classification import auroc
 from epaas_models.schema_learning import learn_schema
-from epaas_shared.digest import digest_json
 from epaas_shared.network import Network
 
 FILE = RESULTS / "accuracy.json"
@@ -74,7 +73,7 @@ def main() -> None:
     for task in chosen.only:
         configuration = load_configuration(TASKS[task])
         dataset = load(configuration.task, DataSettings())
-        digest = digest_json(configuration.model_dump(mode="json", exclude_defaults=True))
+        digest = configuration.training_digest
         for seed in range(SEEDS.get(task, chosen.seeds)):
             kept = runs_so_far().get(task, {}).get(str(seed))
             if kept is None or kept["configuration"] != digest:

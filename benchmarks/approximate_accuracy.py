@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 from workbench import Workbench
 
-from epaas_models.report import wilson_interval
+from epaas_models.reliability.intervals import wilson_interval
 from epaas_server.bundles import Bundle
 from epaas_server.circuits.noise import step_error
 from epaas_server.plan import Plan

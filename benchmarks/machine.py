@@ -1,17 +1,8 @@
-"""What benchmarks say of the machine, and of the memory of its processes."""
+"""What benchmarks say of the memory of their processes."""
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
-
-
-def processor() -> str:
-    """The processor's name."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.machine()
 
 
 def peak_megabytes(worker: int) -> int:

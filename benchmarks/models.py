@@ -34,6 +34,7 @@ from epaas_models.examples import TaskExamples
 from epaas_models.fit import PUBLISHED_SPLIT
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE
+from epaas_shared.report import read_report
 
 FILE = RESULTS / "models.json"
 ROOT = Path(__file__).parents[1]
@@ -171,11 +172,11 @@ def equals_plain(answer: Answer, bundle: Bundle, record: dict[str, Any]) -> bool
 
 def plain_accuracy(bundle: Bundle) -> dict[str, Any]:
     """Of the integer network on all test rows, as the bundle's report has it."""
-    test = json.loads(bundle.files[REPORT_FILE])["test"]
+    test = read_report(bundle.files[REPORT_FILE]).accuracy
     return {
-        "accuracy": test["accuracy"],
-        "interval": test["accuracy_interval_95"],
-        "balanced_accuracy": test["balanced_accuracy"],
+        "accuracy": test.accuracy.value,
+        "interval": list(test.accuracy.interval),
+        "balanced_accuracy": test.balanced_accuracy.value,
     }
 
 

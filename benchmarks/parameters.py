@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from concrete import compiler, fhe
-from machine import processor
 
+from epaas_models.machine import processor
 from epaas_server.circuits.build import compile_module, compile_reference, program_info, restriction_to
 from epaas_server.circuits.definitions import CIRCUITS, COLUMNS, GATES, PROFILE_BITS, Circuit
 from epaas_shared.profile import default_profile

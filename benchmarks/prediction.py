@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import peak_megabytes, processor
+from machine import peak_megabytes
 
 from epaas_client import Client
 from epaas_client.crypto import SecretKeys, generate_keys
 from epaas_models.configuration import load_configuration
 from epaas_models.datasets import DataSettings, load, split
 from epaas_models.fit import fit
+from epaas_models.machine import processor
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.circuits.library import ensure_library
 from epaas_server.engine.levelled import expand_seeded

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import processor
 
 from epaas_client.crypto import generate_keys
+from epaas_models.machine import processor
 from epaas_server.circuits.definitions import Circuit
 from epaas_server.circuits.library import ensure_library
 from epaas_server.engine.batches import Batched

@@ -156,6 +156,12 @@ class BinaryNetwork(nn.Module):
         return bits
 
     @property
+    def logit_unit(self) -> float:
+        """How much of the last layer's sums is one logit in evaluation mode."""
+        _, deviation = self.output.statistics()
+        return float(deviation / self.output.log_scale.detach().exp())
+
+    @property
     def layers(self) -> list[WeightedSums]:
         return [*(layer.sums for layer in self.hidden_layers), self.output.sums]
 

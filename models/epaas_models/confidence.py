@@ -29,11 +29,17 @@ def class_sums(network: Network, bits: NDArray[np.uint8]) -> Integers:
     return np.concatenate(parts)
 
 
-def negative_log_likelihood(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Mean over records of -log of the probability of the true class."""
+def log_losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """-log of the probability of the true class, (records,); finite whatever the logits, (records, classes)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
-    return float(np.mean(log_sums - shifted[np.arange(len(labels)), labels]))
+    losses: NDArray[np.float64] = log_sums - shifted[np.arange(len(labels)), labels]
+    return losses
+
+
+def negative_log_likelihood(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Mean over records of -log of the probability of the true class."""
+    return float(np.mean(log_losses(logits, labels)))
 
 
 def fit_temperature(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -19,6 +19,7 @@ from epaas_models.float_network import FloatConfiguration
 from epaas_models.rounding import RoundedRegression
 from epaas_models.training import TrainingConfiguration
 from epaas_shared.bundle import MODEL_NAME
+from epaas_shared.digest import digest_json
 from epaas_shared.errors import ConfigurationError
 
 
@@ -59,6 +60,16 @@ class RoundedRegressionMethod(RoundedRegression):
 Method = Annotated[BinaryNetworkMethod | RoundedRegressionMethod, Field(discriminator="kind")]
 
 
+class AccuracyClaim(BaseModel):
+    """A test accuracy that somebody claims for such a model, to stand beside what is measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: str
+    """Who claims it, and where."""
+    accuracy: float = Field(ge=0, le=1)
+
+
 class ModelConfiguration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,8 +89,16 @@ class ModelConfiguration(BaseModel):
     """How a server should evaluate the layers, where not by its own choice."""
     trust_measured_ranges: bool = False
     """Whether sums may be provided for as they were measured, and a margin, rather than for every possible record."""
+    intended_use: str = "Research and demonstration; not for decisions about people."
     limits: tuple[str, ...] = ()
     """What a reader of the report must know of the data or the model."""
+    claims: tuple[AccuracyClaim, ...] = ()
+
+    @property
+    def training_digest(self) -> str:
+        """Digest of what decides the weights: what is only said of the model is left out."""
+        said = {"title", "intended_use", "limits", "claims"}
+        return digest_json(self.model_dump(mode="json", exclude_defaults=True, exclude=said))
 
     @model_validator(mode="after")
     def _can_calibrate(self) -> Self:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +17,24 @@ from epaas_models.confidence import class_sums, fit_scale
 from epaas_models.configuration import BinaryNetworkMethod, ModelConfiguration
 from epaas_models.datasets import TASKS, Dataset, Split, split, splits
 from epaas_models.examples import TaskExamples
-from epaas_models.export import provenance, write_bundle
-from epaas_models.report import REPORT_FORMAT, accuracy, classification_report, confidence_report, spread
+from epaas_models.export import provenance, weights_file, write_bundle
+from epaas_models.reliability.accuracy.chapter import spread
+from epaas_models.reliability.evidence import Evidence
+from epaas_models.reliability.measure import Thoroughness, measure_report
+from epaas_models.reliability.subject import Subject
 from epaas_models.rounding import train_rounded
 from epaas_models.schema_learning import learn_schema
 from epaas_models.teacher import Teacher, teacher_folder, teacher_for
 from epaas_models.ternarisation import drop
 from epaas_models.training import train
 from epaas_shared.bundle import BundleManifest
+from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import ConfigurationError
 from epaas_shared.features import Bits
 from epaas_shared.heads import Scores
 from epaas_shared.network import Network
+from epaas_shared.report import Report
+from epaas_shared.report.agreement import Agreement, TorchAgreement
 from epaas_shared.schema import InputSchema, shipped_schemas
 
 Progress = Callable[[str, int, int], None]
@@ -43,9 +48,10 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Trained:
-    """An integer network, and the torch module that it was exported from, if it was."""
+    """An integer network, how much of its last sums is one logit, and the torch module it comes from, if it does."""
 
     network: Network
+    logit_unit: float
     module: BinaryNetwork | None = None
 
 
@@ -53,7 +59,7 @@ class Trained:
 class Fitted:
     network: Network
     manifest: BundleManifest
-    report: dict[str, Any]
+    report: Report
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -101,7 +107,7 @@ def train_model(
     method = configuration.method
     examples = TaskExamples(dataset, rows, schema, augmentation=augmentation_of(configuration), seed=seed)
     if not isinstance(method, BinaryNetworkMethod):
-        return Trained(train_rounded(examples.bits, examples.labels, schema, method))
+        return Trained(*train_rounded(examples.bits, examples.labels, schema, method))
     teacher = teacher_of(configuration, dataset, rows, examples, seed=seed, progress=progress, folder=teachers)
     if teacher:
         examples = examples.taught_by(teacher)
@@ -110,7 +116,7 @@ def train_model(
     train(module, examples, method.training, seed, partial(progress, "train"), checkpoint)
     if method.drop:
         tune(module, examples, method.drop, method, seed, partial(progress, "fine-tune"))
-    return Trained(module.export(), module)
+    return Trained(module.export(), module.logit_unit, module)
 
 
 def augmentation_of(configuration: ModelConfiguration) -> Augmentation | None:
@@ -167,37 +173,41 @@ def fit(
     seed: int,
     command: str,
     evaluation_splits: int = 0,
+    thoroughness: Thoroughness = "full",
     progress: Progress = silent,
     checkpoint: Path | None = None,
 ) -> Fitted:
-    """Train, report and export a configuration. With ``evaluation_splits`` it is trained on other splits as well.
+    """Train, measure and export a configuration. With ``evaluation_splits`` it is trained on other splits as well.
 
     Raises ArithmeticError if the exported network and torch disagree on any test row.
     """
     schema = schema_of(configuration)
-    rows = split(dataset, PUBLISHED_SPLIT)
-    fitting, validation = rows.validation(dataset, configuration.validation_share)
-    trained = train_model(configuration, dataset, fitting, schema, seed=seed, progress=progress, checkpoint=checkpoint)
-    network = trained.network
-    held_out, test = TaskExamples(dataset, validation, schema), TaskExamples(dataset, rows.test, schema)
+    evidence = Evidence.of(dataset, schema, split(dataset, PUBLISHED_SPLIT), configuration.validation_share)
+    trained = train_model(
+        configuration, dataset, evidence.fitting_rows, schema, seed=seed, progress=progress, checkpoint=checkpoint
+    )
+    network, held_out = trained.network, evidence.validation
     if configuration.output == "scores":
         scale = fit_scale(class_sums(network, held_out.bits), held_out.labels, configuration.score_bits)
         network = replace(network, head=Scores(len(dataset.classes), scale))
-    agreeing = agreement(trained, test.bits)
+    agreeing = agreement(trained, evidence.test.bits)
     accuracies = []
     for number, other in enumerate(splits(dataset, evaluation_splits)):
         accuracies.append(_accuracy_on(configuration, dataset, other))
         progress("evaluate splits", number + 1, evaluation_splits)
-    report = {
-        "format": REPORT_FORMAT,
-        "task": schema.name,
-        "data": {"source": dataset.source, "digest": dataset.digest, "split": rows.describe()},
-        "test": classification_report(network, test.bits, test.labels, dataset.labels[rows.training], dataset.classes),
-        "confidence": confidence_report(network, test.bits, test.labels),
-        "torch_agreement": agreeing,
-        "random_splits": spread(accuracies) if accuracies else None,
-        "limits": list(configuration.limits),
-    }
+    weights = weights_file(network)
+    report = measure_report(
+        Subject(network, schema, trained.logit_unit),
+        evidence,
+        configuration,
+        weights=digest_bytes(weights),
+        agreement=Agreement(torch=agreeing, encrypted=None),
+        random_splits=spread(accuracies) if accuracies else None,
+        thoroughness=thoroughness,
+        seed=seed,
+        command=command,
+        progress=progress,
+    )
     manifest = write_bundle(
         output,
         name=configuration.name,
@@ -205,13 +215,14 @@ def fit(
         network=network,
         schema=schema,
         report=report,
-        calibration=TaskExamples(dataset, rows.training, schema).bits,
+        logit_unit=trained.logit_unit,
+        calibration=TaskExamples(dataset, evidence.split.training, schema).bits,
         provenance=provenance(
             command=command,
             seed=seed,
             data=dataset.source,
             data_digest=dataset.digest,
-            split=rows.describe(),
+            split=evidence.split.describe(),
             configuration=configuration.model_dump(mode="json", exclude_none=True),
         ),
     )
@@ -219,7 +230,7 @@ def fit(
 
 
 @torch.no_grad()
-def agreement(trained: Trained, bits: Bits) -> dict[str, int] | None:
+def agreement(trained: Trained, bits: Bits) -> TorchAgreement | None:
     """On how many rows torch and the exported integers have the same sums in the last layer: all of them."""
     if trained.module is None:
         return None
@@ -229,7 +240,7 @@ def agreement(trained: Trained, bits: Bits) -> dict[str, int] | None:
         agree += int((by_torch == class_sums(trained.network, part)).all(axis=1).sum())
     if agree != len(bits):
         raise ArithmeticError(f"torch and the integer network agree on {agree} of {len(bits)} rows only")
-    return {"rows": len(bits), "agree": agree}
+    return TorchAgreement(rows=len(bits), agree=agree)
 
 
 def _accuracy_on(configuration: ModelConfiguration, dataset: Dataset, rows: Split) -> float:
@@ -238,4 +249,4 @@ def _accuracy_on(configuration: ModelConfiguration, dataset: Dataset, rows: Spli
     fitting, _ = rows.validation(dataset, configuration.validation_share)
     trained = train_model(configuration, dataset, fitting, schema, seed=rows.seed)
     test = TaskExamples(dataset, rows.test, schema)
-    return accuracy(trained.network, test.bits, test.labels)
+    return float(np.mean(np.array(trained.network.predict(test.bits)) == test.labels))

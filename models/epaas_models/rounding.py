@@ -36,8 +36,11 @@ class RoundedRegression(BaseModel):
 
 def train_rounded(
     bits: Bits, labels: NDArray[np.int64], schema: InputSchema, configuration: RoundedRegression
-) -> Network:
-    """The neuron for ``bits`` (rows, inputs) of the schema and ``labels`` (rows,) in {0, 1}. Deterministic."""
+) -> tuple[Network, float]:
+    """The neuron for ``bits`` (rows, inputs) of the schema and ``labels`` (rows,) in {0, 1}, and its unit of a logit.
+
+    That is how much of the sum the regression that fits the threshold takes for one. Deterministic.
+    """
     regression = LogisticRegression(C=configuration.inverse_regularisation, max_iter=_ITERATIONS).fit(bits, labels)
     real = regression.coef_[0]
     unit = float(np.quantile(np.abs(real), configuration.unit_quantile))
@@ -51,5 +54,6 @@ def train_rounded(
     weights: Integers = np.clip(integers, -most, most).astype(np.int64)
     sums = bits.astype(np.int64) @ weights
     line = LogisticRegression(C=_SHARP).fit(sums[:, None], labels)
-    threshold = int(np.ceil(-line.intercept_[0] / line.coef_[0, 0]))
-    return Network((DenseLayer(weights[None], np.array([threshold])),))
+    slope = float(line.coef_[0, 0])
+    threshold = int(np.ceil(-line.intercept_[0] / slope))
+    return Network((DenseLayer(weights[None], np.array([threshold])),)), 1 / abs(slope)

@@ -28,6 +28,8 @@ class Dataset:
     """Indices into ``classes``, shape (rows,)."""
     groups: NDArray[np.int64] | None = None
     """Shape (rows,): rows of one person have the same number, and are never on both sides of a split."""
+    subgroups: tuple[str, ...] = ()
+    """Columns whose values divide people into groups that a model should serve alike."""
     published_test: int | None = None
     """How many of the last rows are the test set that was published with the data."""
 

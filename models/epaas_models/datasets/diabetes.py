@@ -31,6 +31,7 @@ NUMBERS = (
     "number_inpatient",
     "number_diagnoses",
 )
+SUBGROUPS = ("age", "gender", "race")
 _STAY, _PATIENT, _TARGET = "encounter_id", "patient_nbr", "readmitted"
 _MISSING = "?"
 
@@ -52,6 +53,7 @@ def load(settings: DataSettings, progress: Progress, *, file: DataFile = FILE) -
         columns={name: _column(name, cells[name]) for name in features},
         labels=np.array([CLASSES.index(text) for text in cells[_TARGET]], dtype=np.int64),
         groups=cells[_PATIENT].astype(np.int64),
+        subgroups=SUBGROUPS,
     )
 
 

@@ -13,8 +13,6 @@ from sklearn.metrics import log_loss
 from training_making import random_bits, softmax
 
 from epaas_models.confidence import class_sums, fit_scale, fit_temperature, negative_log_likelihood, seen_scores
-from epaas_models.report import confidence_report
-from epaas_shared.heads import Scores
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import RECORDS_AT_ONCE, Network
 from epaas_shared.scores import ScoreScale
@@ -105,37 +103,3 @@ def test_the_sums_of_the_classes_are_those_of_the_last_layer() -> None:
     hidden = bits.astype(int) @ first.weights.T >= first.thresholds
     expected = hidden.astype(int) @ last.weights.T - last.thresholds
     assert class_sums(Network((first, last)), bits).tolist() == expected.tolist()
-
-
-def calibrated(temperature: float | None) -> tuple[Network, NDArray[np.uint8], NDArray[np.int64]]:
-    random = np.random.default_rng(1)
-    scale = ScoreScale(bits=3, minimum=-4, step=1, temperature=temperature)
-    network = Network((DenseLayer(random.integers(-2, 3, (3, 12)), np.zeros(3, dtype=np.int64)),), Scores(3, scale))
-    return network, random_bits(200, 12), random.integers(0, 3, 200)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 2.0, 40.0])
-def test_the_report_is_of_the_probabilities_that_a_client_computes(temperature: float) -> None:
-    network, bits, truth = calibrated(temperature)
-    scale = network.scores
-    assert scale is not None
-    report = confidence_report(network, bits, truth)
-    assert report is not None
-    rows = [scale.probabilities(levels) for levels in network.evaluate(bits).tolist()]
-    probabilities = np.array(rows)
-    confidence, right = probabilities.max(axis=1), np.array(network.predict(bits)) == truth
-    gaps = 0.0
-    for low in np.arange(15) / 15:
-        inside = (confidence >= low) & ((confidence < low + 1 / 15) | (low > 0.93))
-        if inside.any():
-            gaps += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert report["negative_log_likelihood"] == pytest.approx(log_loss(truth, probabilities))
-    assert report["expected_calibration_error"] == pytest.approx(gaps)
-    assert report["mean_confidence"] == pytest.approx(confidence.mean())
-    assert (report["levels"], report["temperature"]) == (8, temperature)
-
-
-def test_there_is_no_report_without_a_temperature_or_scores() -> None:
-    network, bits, truth = calibrated(None)
-    assert confidence_report(network, bits, truth) is None
-    assert confidence_report(Network(network.layers), bits, truth) is None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.report_making import least_report
 from training_making import same_network
 
 from epaas_models.configuration import ModelConfiguration
 from epaas_models.datasets import Dataset, DataSettings, load, split
 from epaas_models.export import provenance, write_bundle
 from epaas_models.fit import Fitted, fit
-from epaas_models.report import accuracy
+from epaas_models.reliability.accuracy.classification import accuracy
 from epaas_server.bundles import read_bundle
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import InvalidBundle
@@ -21,6 +21,8 @@ from epaas_shared.heads import Scores
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.ranges import worst_case_ranges
+from epaas_shared.report import read_report
+from epaas_shared.report.agreement import TorchAgreement
 from epaas_shared.schema import shipped_schemas
 from epaas_shared.scores import ScoreScale
 
@@ -54,7 +56,9 @@ def cancer() -> Dataset:
 
 @pytest.fixture(scope="module")
 def fitted(cancer: Dataset, folder: Path) -> Fitted:
-    return fit(CONFIGURATION, cancer, folder, seed=4, evaluation_splits=2, command="epaas-train fit")
+    return fit(
+        CONFIGURATION, cancer, folder, seed=4, evaluation_splits=2, command="epaas-train fit", thoroughness="quick"
+    )
 
 
 def test_the_server_reads_what_training_wrote(fitted: Fitted, folder: Path) -> None:
@@ -65,21 +69,26 @@ def test_the_server_reads_what_training_wrote(fitted: Fitted, folder: Path) -> N
     for read, trained in zip(bundle.network.layers, fitted.network.layers, strict=True):
         assert read.weights.tolist() == trained.weights.tolist()
         assert read.thresholds.tolist() == trained.thresholds.tolist()
-    assert json.loads(bundle.files["report.json"]) == fitted.report
+    assert read_report(bundle.files["report.json"]) == fitted.report
 
 
 def test_the_report_is_about_the_published_network_and_its_test_rows(fitted: Fitted, cancer: Dataset) -> None:
     rows = split(cancer, 0)
     bits = shipped_schemas()[CANCER_SCHEMA].encode_columns(cancer.columns)
-    test = fitted.report["test"]
-    assert test["rows"] == len(rows.test) == 171
-    assert test["accuracy"] == accuracy(fitted.network, bits[rows.test], cancer.labels[rows.test])
-    assert sum(map(sum, test["confusion"]["counts"])) == 171
-    assert test["majority_baseline"]["label"] == "benign"
-    assert fitted.report["data"] == {"source": cancer.source, "digest": cancer.digest, "split": rows.describe()}
-    assert fitted.report["random_splits"]["splits"] == 2
-    assert fitted.report["torch_agreement"] == {"rows": 171, "agree": 171}
-    assert (fitted.report["confidence"], fitted.report["limits"]) == (None, ["A test."])
+    report, test = fitted.report, fitted.report.accuracy
+    assert test.accuracy.rows == report.data.test_rows == len(rows.test) == 171
+    assert test.accuracy.value == accuracy(fitted.network, bits[rows.test], cancer.labels[rows.test])
+    assert sum(map(sum, test.confusion)) == 171
+    assert "benign" in test.baselines[0].name
+    assert (report.data.source, report.data.digest, report.data.split) == (
+        cancer.source,
+        cancer.digest,
+        rows.describe(),
+    )
+    assert test.random_splits is not None
+    assert test.random_splits.splits == 2
+    assert report.agreement.torch == TorchAgreement(rows=171, agree=171)
+    assert (report.calibration.seen_by_client, report.limits) == (False, ("A test.",))
 
 
 def test_the_manifest_says_where_the_model_comes_from(fitted: Fitted, cancer: Dataset) -> None:
@@ -94,8 +103,8 @@ def test_the_configuration_in_the_manifest_gives_the_same_weights_file(
 ) -> None:
     origin = read_bundle(folder).manifest.provenance
     configuration = ModelConfiguration.model_validate(origin.configuration)
-    again = fit(configuration, cancer, tmp_path, seed=origin.seed, command="x")
-    assert again.report["random_splits"] is None
+    again = fit(configuration, cancer, tmp_path, seed=origin.seed, command="x", thoroughness="quick")
+    assert again.report.accuracy.random_splits is None
     assert same_network(again.network, fitted.network)
     for name in ("weights.safetensors", "schema.json"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
@@ -149,7 +158,13 @@ def test_a_network_of_scores_is_read_as_one(tmp_path: Path) -> None:
     network = Network((DenseLayer(random.integers(-1, 2, (2, 90)), np.array([1, -1])),), head)
     origin = provenance(command="", seed=0, data="", data_digest="0" * 64, split="", configuration={})
     manifest = write_bundle(
-        tmp_path / "x", name="x", title="x", network=network, schema=schema, report={}, provenance=origin
+        tmp_path / "x",
+        name="x",
+        title="x",
+        network=network,
+        schema=schema,
+        report=least_report(schema, "0" * 64),
+        provenance=origin,
     )
     assert (manifest.output, manifest.scores, manifest.measured_ranges) == ("scores", head.scale, None)
     assert read_bundle(tmp_path / "x").network.head == head
@@ -160,6 +175,14 @@ def test_a_network_beyond_the_format_is_not_written(tmp_path: Path) -> None:
     network = Network((DenseLayer(np.full((1, 90), 2**15), np.array([600])),))
     origin = provenance(command="", seed=0, data="", data_digest="0" * 64, split="", configuration={})
     with pytest.raises(InvalidBundle) as caught:
-        write_bundle(tmp_path / "x", name="x", title="x", network=network, schema=schema, report={}, provenance=origin)
+        write_bundle(
+            tmp_path / "x",
+            name="x",
+            title="x",
+            network=network,
+            schema=schema,
+            report=least_report(schema, "0" * 64),
+            provenance=origin,
+        )
     assert caught.value.field == "layers.0.weights"
     assert not (tmp_path / "x").exists()

@@ -28,19 +28,9 @@ from epaas_models.fit import PUBLISHED_SPLIT, Trained, agreement, fit, train_mod
 from epaas_server.bundles import read_bundle
 from epaas_shared.errors import ConfigurationError
 from epaas_shared.heads import Scores
+from epaas_shared.network import Network
+from epaas_shared.report.agreement import Agreement, TorchAgreement
 from epaas_shared.schema import InputSchema
-
-REPORT = {"format", "task", "data", "test", "confidence", "torch_agreement", "random_splits", "limits"}
-TEST = {
-    "rows",
-    "accuracy",
-    "accuracy_interval_95",
-    "balanced_accuracy",
-    "auroc",
-    "majority_baseline",
-    "per_class",
-    "confusion",
-}
 
 
 def toy(method: dict[str, Any] | None = None, **entries: Any) -> ModelConfiguration:
@@ -64,13 +54,15 @@ def ship(schema: InputSchema, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_report_of_a_shipped_configuration_is_complete(tmp_path: Path) -> None:
     configuration, dataset = load_configuration("breast-cancer-fine"), load("breast-cancer", DataSettings())
-    fitted = fit(configuration, dataset, tmp_path, seed=0, command="here", evaluation_splits=1)
-    assert set(fitted.report) == REPORT
-    assert set(fitted.report["test"]) == TEST
-    assert fitted.report["task"] == configuration.input_schema
-    assert fitted.report["torch_agreement"] is None  # no torch in it
-    assert fitted.report["limits"] == list(configuration.limits)
-    assert fitted.report["random_splits"]["mean"] == fitted.report["test"]["accuracy"]  # the only split is this one
+    fitted = fit(configuration, dataset, tmp_path, seed=0, command="here", evaluation_splits=1, thoroughness="quick")
+    report = fitted.report
+    assert (report.task, report.limits) == (configuration.input_schema, configuration.limits)
+    assert report.weights == fitted.manifest.files["weights.safetensors"]
+    assert report.agreement == Agreement(torch=None, encrypted=None)  # no torch in it
+    assert report.accuracy.random_splits is not None
+    assert report.accuracy.random_splits.mean == report.accuracy.accuracy.value  # the only split is this one
+    assert {evaluation.threat.norm for evaluation in report.robustness.evaluations} == {"linf-numbers", "columns"}
+    assert [claim.claimed for claim in report.claims] == [0.971]
     again = ModelConfiguration.model_validate(read_bundle(tmp_path).manifest.provenance.configuration)
     assert again == configuration
 
@@ -79,21 +71,26 @@ def test_scores_are_calibrated_on_validation_rows(tmp_path: Path, monkeypatch: p
     dataset, schema = three_classes(), table_schema(10, 3)
     ship(schema, monkeypatch)
     configuration = toy(output="scores", score_bits=3, validation_share=0.2)
-    fitted = fit(configuration, dataset, tmp_path, seed=0, command="")
+    fitted = fit(configuration, dataset, tmp_path, seed=0, command="", thoroughness="quick")
     rows = split(dataset, PUBLISHED_SPLIT)
     _, validation = rows.validation(dataset, 0.2)
     bits = schema.encode_columns(dataset.columns)
     scale = fit_scale(class_sums(fitted.network, bits[validation]), dataset.labels[validation], 3)
     assert fitted.network.head == Scores(3, scale)
     assert fitted.manifest.scores == read_bundle(tmp_path).network.scores == scale
-    assert fitted.report["confidence"]["temperature"] == scale.temperature
-    agreement_of_torch = fitted.report["torch_agreement"]
-    assert agreement_of_torch["agree"] == agreement_of_torch["rows"] == len(rows.test)
+    unit = fitted.manifest.logit_unit
+    assert unit is not None
+    assert fitted.report.calibration.seen_by_client
+    assert fitted.report.calibration.temperature_by_nll * unit == pytest.approx(scale.temperature)
+    agreement_of_torch = fitted.report.agreement.torch
+    assert agreement_of_torch is not None
+    assert agreement_of_torch.agree == agreement_of_torch.rows == len(rows.test)
     labels = dataset.labels.copy()
     labels[rows.test] = (labels[rows.test] + 1) % 3
-    other = fit(configuration, replace(dataset, labels=labels), tmp_path / "other", seed=0, command="")
+    changed = replace(dataset, labels=labels)
+    other = fit(configuration, changed, tmp_path / "other", seed=0, command="", thoroughness="quick")
     assert other.network.head == fitted.network.head
-    assert other.report["test"]["accuracy"] < fitted.report["test"]["accuracy"]
+    assert other.report.accuracy.accuracy.value < fitted.report.accuracy.accuracy.value
 
 
 def test_validation_rows_are_not_learnt_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -102,19 +99,22 @@ def test_validation_rows_are_not_learnt_from(monkeypatch: pytest.MonkeyPatch, tm
     _, validation = split(dataset, PUBLISHED_SPLIT).validation(dataset, 0.3)
     labels = dataset.labels.copy()
     labels[validation] = 1 - labels[validation]
-    one = fit(toy(validation_share=0.3), dataset, tmp_path / "one", seed=0, command="")
-    other = fit(toy(validation_share=0.3), replace(dataset, labels=labels), tmp_path / "other", seed=0, command="")
-    all_rows = fit(toy(validation_share=0.0), dataset, tmp_path / "all", seed=0, command="")
-    assert same_network(one.network, other.network)
-    assert not same_network(one.network, all_rows.network)
+
+    def learnt(share: float, data: Dataset) -> Network:
+        configuration = toy(validation_share=share)
+        return fit(configuration, data, tmp_path, seed=0, command="", thoroughness="quick").network
+
+    one = learnt(0.3, dataset)
+    assert same_network(one, learnt(0.3, replace(dataset, labels=labels)))
+    assert not same_network(one, learnt(0.0, dataset))
 
 
 def test_a_network_that_torch_disagrees_with_is_not_published() -> None:
     bits = random_bits(1500, 10)
     one, other = (fresh_network(table_schema(10), Architecture(), seed).eval() for seed in (0, 1))
-    assert agreement(Trained(one.export(), one), bits) == {"rows": 1500, "agree": 1500}
+    assert agreement(Trained(one.export(), 1.0, one), bits) == TorchAgreement(rows=1500, agree=1500)
     with pytest.raises(ArithmeticError, match="of 1500 rows only"):
-        agreement(Trained(one.export(), other), bits)
+        agreement(Trained(one.export(), 1.0, other), bits)
 
 
 class Stopped(Exception):

@@ -12,7 +12,7 @@ from training_making import same_network
 from epaas_models.configuration import ModelConfiguration, load_configuration
 from epaas_models.datasets import Dataset, DataSettings, Split, load, split, splits
 from epaas_models.fit import PUBLISHED_SPLIT, train_model
-from epaas_models.report import accuracy
+from epaas_models.reliability.accuracy.classification import accuracy
 from epaas_models.schema_learning import learn_schema
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile

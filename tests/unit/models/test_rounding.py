@@ -60,7 +60,7 @@ SCHEMA = thermometers(1, 5, 12)
 def rounded_weights(real: list[float], largest: int, unit_quantile: float) -> np.ndarray[Any, np.dtype[np.int64]]:
     examples = task(SCHEMA, 40, 0)
     with patch.object(rounding, "LogisticRegression", type("Drawn", (Given,), {"coefficients": real})):
-        network = train_rounded(
+        network, _ = train_rounded(
             examples.bits,
             examples.labels,
             SCHEMA,
@@ -97,7 +97,7 @@ def test_weights_are_cut_at_the_largest(real: list[float], largest: int) -> None
 def test_a_neuron_is_learnt_that_separates(largest: int) -> None:
     schema = thermometers(9, 9, 9)
     learn, held_out = task(schema, 400, 1), task(schema, 1000, 2)
-    network = train_rounded(learn.bits, learn.labels, schema, RoundedRegression(largest_weight=largest))
+    network, _ = train_rounded(learn.bits, learn.labels, schema, RoundedRegression(largest_weight=largest))
     (layer,) = network.layers
     assert layer.outputs == 1
     assert np.abs(layer.weights).max() <= largest
@@ -107,7 +107,8 @@ def test_a_neuron_is_learnt_that_separates(largest: int) -> None:
 def test_the_threshold_is_the_best_one_for_its_weights() -> None:
     schema = thermometers(9, 9, 9)
     examples = task(schema, 400, 3)
-    (layer,) = train_rounded(examples.bits, examples.labels, schema, RoundedRegression()).layers
+    network, _ = train_rounded(examples.bits, examples.labels, schema, RoundedRegression())
+    (layer,) = network.layers
     sums, truth = layer.sums(examples.bits)[:, 0], examples.labels == 1
     right = {moved: float(((sums >= moved) == truth).mean()) for moved in range(-8, 9)}
     assert right[0] >= max(right.values()) - 0.02
@@ -117,5 +118,15 @@ def test_the_threshold_is_the_best_one_for_its_weights() -> None:
 def test_labels_the_other_way_round_give_the_opposite_answers() -> None:
     schema = thermometers(9, 9)
     examples = task(schema, 300, 4)
-    network = train_rounded(examples.bits, 1 - examples.labels, schema, RoundedRegression())
+    network, _ = train_rounded(examples.bits, 1 - examples.labels, schema, RoundedRegression())
     assert share_right(network, examples) < 0.1
+
+
+def test_the_unit_makes_calibrated_logits_of_the_sums() -> None:
+    """As the regression of the labels on the sums alone has them."""
+    schema = thermometers(9, 9, 9)
+    examples = task(schema, 400, 3)
+    network, unit = train_rounded(examples.bits, examples.labels, schema, RoundedRegression())
+    sums = network.layers[0].sums(examples.bits)
+    line = LogisticRegression(C=np.inf).fit(sums, examples.labels)
+    assert unit == pytest.approx(1 / line.coef_[0, 0], rel=0.02)

@@ -88,34 +88,37 @@ def test_schema_learns_the_shipped_one_again(run: Run, name: str, tmp_path: Path
 
 
 def test_fit_writes_a_bundle_and_says_what_it_is(run: Run, toy: Path, tmp_path: Path) -> None:
-    code, out, err = run("fit", str(toy), "--seed", "5", "--splits", "2", "--json")
+    code, out, err = run("fit", str(toy), "--seed", "5", "--splits", "2", "--quick", "--json")
     assert (code, err) == (0, "")
     document, bundle = json.loads(out), read_bundle(tmp_path / "bundles/tiny")
     report = json.loads(bundle.files["report.json"])
     assert (document["bundle"], document["name"]) == ("bundles/tiny", "tiny")
     assert document["digest"] == bundle.digest
-    assert document["accuracy"] == report["test"]["accuracy"]
-    assert document["majority_baseline"] == report["test"]["majority_baseline"]["accuracy"]
-    assert document["random_splits"] == report["random_splits"]
+    assert document["accuracy"] == report["accuracy"]["accuracy"]["value"]
+    assert document["majority_baseline"] == report["accuracy"]["baselines"][0]["accuracy"]["value"]
+    assert document["random_splits"] == report["accuracy"]["random_splits"]
+    assert document["robustness"] == report["robustness"]["verdict"]
     assert bundle.manifest.provenance.seed == 5
-    assert bundle.manifest.provenance.command == f"epaas-train fit {toy} --seed 5 --splits 2 --json"
+    assert bundle.manifest.provenance.command == f"epaas-train fit {toy} --seed 5 --splits 2 --quick --json"
     assert list((tmp_path / "bundles").iterdir()) == [tmp_path / "bundles/tiny"]  # no checkpoint is left
 
 
 def test_fit_in_words(run: Run, toy: Path, tmp_path: Path) -> None:
-    code, out, _ = run("fit", str(toy), "--output", "here", "--splits", "1")
+    code, out, _ = run("fit", str(toy), "--output", "here", "--splits", "1", "--quick")
     assert code == 0
-    first, second, third = out.splitlines()
+    first, second, third, fourth, fifth = out.splitlines()
     assert first == f"here: tiny {read_bundle(tmp_path / 'here').digest[:12]}"
     assert second.startswith("test accuracy 0.")
-    assert third.startswith("mean of 1 random splits 0.")
-    assert "deviation" not in third
+    assert third.startswith("confidence: ")
+    assert fourth.startswith("robustness: ")
+    assert fifth.startswith("mean of 1 random splits 0.")
+    assert "deviation" not in fifth
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_weights(
     run: Run, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("fit", str(toy), "--output", "whole")[0] == 0
+    assert run("fit", str(toy), "--output", "whole", "--quick")[0] == 0
     saved: list[int] = []
     real = training._save
 
@@ -126,12 +129,14 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "_save", interrupted)
-    assert run("fit", str(toy), "--output", "parts")[0] == 130
+    assert run("fit", str(toy), "--output", "parts", "--quick")[0] == 130
     assert not (tmp_path / "parts/manifest.json").exists()
     assert list(tmp_path.glob(".parts-*.checkpoint"))
-    assert run("fit", str(toy), "--output", "parts", "--seed", "1")[0] == 0  # another run, with a checkpoint of its own
+    assert (
+        run("fit", str(toy), "--output", "parts", "--seed", "1", "--quick")[0] == 0
+    )  # another run, with a checkpoint of its own
     assert saved == [1, 2, 1, 2, 3]
-    assert run("fit", str(toy), "--output", "parts")[0] == 0
+    assert run("fit", str(toy), "--output", "parts", "--quick")[0] == 0
     assert saved == [1, 2, 1, 2, 3, 3]
     weights = "weights.safetensors"
     assert (tmp_path / "parts" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()

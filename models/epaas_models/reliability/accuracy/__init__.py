@@ -1,0 +1,1 @@
+"""How often a model is right, against baselines and in subgroups."""

@@ -1,0 +1,1 @@
+"""How far the confidence of a model is to be believed: the chapter, its measures and temperatures."""

@@ -1,0 +1,1 @@
+"""Gaps, margins, norms and sensitivity of a network."""

@@ -1,0 +1,1 @@
+"""What small changes of a record can do: threats, attacks, certificates, and checks of the attacks."""
