@@ -36,7 +36,9 @@ from epaas_shared.features import NumberFeature
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
+from epaas_shared.report import report_bytes
 from epaas_shared.schema import InputSchema
+from tests.report_making import least_report
 
 START_SECONDS = 180.0
 """Patience with a busy machine, on which a server starts and keys are tried."""
@@ -94,10 +96,11 @@ def random_network(inputs: int, widths: tuple[int, ...], seed: int) -> Network:
 
 def write_bundle(folder: Path, network: Network, schema: InputSchema, *, name: str = "toy") -> str:
     """Write a bundle as training would, and return its digest."""
+    weights = safetensors.numpy.save(network_to_tensors(network))
     files = {
-        WEIGHTS_FILE: safetensors.numpy.save(network_to_tensors(network)),
+        WEIGHTS_FILE: weights,
         SCHEMA_FILE: canonical_json(schema.model_dump(mode="json")),
-        REPORT_FILE: b"{}",
+        REPORT_FILE: report_bytes(least_report(schema, digest_bytes(weights), model=name)),
     }
     manifest = BundleManifest(
         name=name,

@@ -93,9 +93,14 @@ class Client:
 
     def report(self, name: str, version: int | None = None) -> Any:
         """The reliability report of a model, a JSON document."""
-        if version is None:
-            version = self.model(name).version
-        return self._transport.json(f"{_model_path(name, version)}/report")
+        return self._transport.json(self._report_path(name, version))
+
+    def report_page(self, name: str, version: int | None = None) -> str:
+        """The address of the page of the same report, for people."""
+        return f"{self.server}{self._report_path(name, version)}.html"
+
+    def _report_path(self, name: str, version: int | None) -> str:
+        return f"{_model_path(name, self.model(name).version if version is None else version)}/report"
 
     def schema(self, digest: str) -> InputSchema:
         """The input schema of this digest: the one shipped here, or else the server's, which must have that digest."""

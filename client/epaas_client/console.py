@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from epaas_shared.errors import EpaasError
 from epaas_shared.protocol import Problem
+from epaas_shared.quantities import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -41,14 +42,13 @@ class Console:
 
     def document(self, value: Any) -> None:
         """The result of the command, as one JSON object."""
-        self.result(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        # JSON itself escapes only the first 32; what is left can only be inside strings, where an escape is the same
+        self.result("".join(json.dumps(char)[1:-1] if _controls(char) and char != "\n" else char for char in text))
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """The result of the command, as aligned columns below a header."""
-        cells = [list(headers), *([clean(str(cell)) for cell in row] for row in rows)]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
-        self.result("\n".join(line.rstrip() for line in lines))
+        self.result("\n".join(aligned([headers, *rows])))
 
     def note(self, text: str) -> None:
         """What the command is doing."""
@@ -136,23 +136,17 @@ def _left_text(seconds: float | None) -> str:
     return f"about {duration(seconds)} left" if seconds is not None else ""
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``0.4 s``, ``35 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def size(count: int) -> str:
-    """A number of bytes as a person says it."""
-    return f"{count} B" if count < 1000 else f"{count / 1e3:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
-
-
 def clean(text: str) -> str:
     """``text`` on one line and without control characters, which could drive the terminal."""
-    return "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") else char for char in text)
+    return "".join(" " if _controls(char) else char for char in text)
+
+
+def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
+    """Lines of columns, each as wide as its widest cell; all rows are as long as the first."""
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _controls(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")

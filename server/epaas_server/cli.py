@@ -143,6 +143,14 @@ def openapi() -> None:
     sys.stdout.write(json.dumps(create_app(_settings()).openapi(), indent=1, sort_keys=True) + "\n")
 
 
+@app.command("report-schema")
+def report_schema() -> None:
+    """Print the JSON schema of reliability reports."""
+    from epaas_shared.report import report_json_schema
+
+    sys.stdout.write(json.dumps(report_json_schema(), indent=1, sort_keys=True) + "\n")
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

@@ -6,7 +6,6 @@ Publishing compiles nothing and tells no client anything (C3(i)); the newest ver
 from __future__ import annotations
 
 import errno
-import json
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -23,10 +22,11 @@ from epaas_server.calibration import Calibration
 from epaas_server.cost import EvaluationCost
 from epaas_server.database import model_versions, reading
 from epaas_server.plan import Plan, cost_of, make_plan
-from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, BundleManifest
+from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, WEIGHTS_FILE, BundleManifest
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
 from epaas_shared.profile import profile_by_digest
 from epaas_shared.protocol import Cost, ModelVersion
+from epaas_shared.report import Report, read_report
 from epaas_shared.schema import InputSchema
 
 
@@ -53,10 +53,12 @@ class Registry:
         """Check the bundle in ``source``, copy it and make it the newest version of its name.
 
         How it is evaluated is as in :func:`epaas_server.plan.make_plan`. A bundle that is already the newest version is
-        not published twice, but planned again. Raises :class:`InvalidBundle` and :class:`InvalidInput`.
+        not published twice, but planned again. Raises :class:`InvalidInput`, and :class:`InvalidBundle` also for a
+        bundle without a reliability report on its own network.
         """
         bundle = read_bundle(source)
         name = bundle.manifest.name
+        _check_report(bundle)
         planned = _planned(bundle, make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges))
         with reading(self.database) as connection:
             _check_task(connection, bundle)
@@ -137,8 +139,16 @@ class Registry:
             raise ModelNotFound(f"there is {which} named {name[:80]!r}", field="model")
         return row
 
-    def report(self, model: ModelVersion) -> Any:
-        return json.loads((self.bundle_folder(model.digest) / REPORT_FILE).read_bytes())
+    def report_file(self, model: ModelVersion) -> bytes:
+        """The report as it came with the bundle, JSON."""
+        return (self.bundle_folder(model.digest) / REPORT_FILE).read_bytes()
+
+    def reliability(self, model: ModelVersion) -> Report | None:
+        """The report; None of a version that was published before reports of this format."""
+        try:
+            return read_report(self.report_file(model))
+        except InvalidBundle:
+            return None
 
     def schema(self, digest: str) -> InputSchema:
         """The schema with this digest of any published model. Raises :class:`SchemaNotFound`."""
@@ -195,6 +205,18 @@ class Registry:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_report(bundle: Bundle) -> None:
+    """The report is complete and of this network, not of another one."""
+    report = read_report(bundle.files[REPORT_FILE])
+    measured = (report.weights, report.task, report.classes)
+    if measured != (bundle.manifest.files[WEIGHTS_FILE], bundle.schema.name, bundle.schema.classes):
+        raise InvalidBundle(
+            "was measured on another network or task than the bundle has",
+            field=f"{REPORT_FILE}.weights",
+            hint="`epaas-train report BUNDLE` measures this one",
+        )
 
 
 def _check_task(connection: Connection, bundle: Bundle) -> None:

@@ -20,7 +20,8 @@ from tests.conftest import ClientKeys, Server
 
 
 def fit(folder: Path, configuration: ModelConfiguration) -> None:
-    fit_configuration(configuration, load("breast-cancer", DataSettings()), folder, seed=0, command="tests")
+    dataset = load("breast-cancer", DataSettings())
+    fit_configuration(configuration, dataset, folder, seed=0, command="tests", thoroughness="quick")
 
 
 def deeper(configuration: ModelConfiguration) -> ModelConfiguration:

@@ -49,7 +49,7 @@ def test_make_targets_of_the_readme_exist() -> None:
 
 def test_the_notebook_example_predicts(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = tmp_path / "bundle"
-    fit = [BIN / "epaas-train", "fit", "breast-cancer", "--output", bundle, "--splits", "0"]
+    fit = [BIN / "epaas-train", "fit", "breast-cancer", "--output", bundle, "--quick"]
     subprocess.run(fit, check=True, capture_output=True)
     published = server.publish(bundle)
     assert published.returncode == 0, published.stderr

@@ -11,9 +11,9 @@ from epaas_client.cli.context import KeysOption, PassphraseOption, State
 from epaas_client.cli.output import Outcome, check_output, write_predictions
 from epaas_client.cli.predict import OutputOption
 from epaas_client.cli.waiting import wait_for_all
-from epaas_client.console import duration
 from epaas_shared.errors import EpaasError, PredictionNotFound, ServerUnreachable
 from epaas_shared.protocol import Prediction, PredictionState
+from epaas_shared.quantities import duration
 
 app = typer.Typer(help="Predictions asked for earlier.")
 

@@ -9,10 +9,10 @@ import typer
 
 import epaas_client
 from epaas_client.cli.context import PassphraseOption, State, YesOption, read_new_passphrase
-from epaas_client.console import duration, size
 from epaas_shared.errors import EvaluationKeysNotFound
 from epaas_shared.profile import default_profile, shipped_profiles
 from epaas_shared.protocol import EvaluationKeys, KeysState
+from epaas_shared.quantities import duration, size
 
 app = typer.Typer(help="Secret keys on this machine, evaluation keys on the server.")
 

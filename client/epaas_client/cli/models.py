@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from epaas_client.cli.context import State, VersionOption
-from epaas_client.console import clean, duration
+from epaas_client.console import clean
 from epaas_shared.protocol import ModelVersion
+from epaas_shared.quantities import duration
 from epaas_shared.scores import ScoreScale
 
 if TYPE_CHECKING:
@@ -66,13 +66,33 @@ def show(context: typer.Context, name: NameArgument, version: VersionOption = No
     state.console.note(f"a column {schema.target!r} with the true label may be there too; it is never sent")
 
 
-@app.command(epilog="Example: epaas models report breast-cancer > report.json")
-def report(context: typer.Context, name: NameArgument, version: VersionOption = None) -> None:
-    """Write the reliability report of a model, a JSON document."""
+@app.command(epilog="Example: epaas models report breast-cancer")
+def report(
+    context: typer.Context,
+    name: NameArgument,
+    version: VersionOption = None,
+    page: Annotated[bool, typer.Option("--page", help="Print the address of the report's page instead.")] = False,
+) -> None:
+    """Show how reliable a model is, as its report says; with --json the whole report."""
+    from epaas_client.cli.report import known_report, report_lines
+
     state = State.of(context)
     with state.client() as client:
-        found: Any = client.report(name, version)
-    state.console.result(json.dumps(found, indent=2, ensure_ascii=False))
+        version = client.model(name).version if version is None else version
+        address = client.report_page(name, version)
+        found = None if page else client.report(name, version)
+    known = known_report(found)
+    if page and state.as_json:
+        state.console.document({"page": address})
+    elif page:
+        state.console.result(clean(address))
+    elif known is None or state.as_json:
+        state.console.document(found)
+        if known is None:
+            state.console.note("this report has another format than this release knows: it is shown as it is")
+    else:
+        state.console.result("\n".join(report_lines(known)))
+        state.console.note(f"see the page at {address}")
 
 
 def _values(feature: Feature) -> str:

@@ -19,11 +19,11 @@ from epaas_client.cli.context import KeysOption, ModelOption, PassphraseOption, 
 from epaas_client.cli.keys import ensure_uploaded
 from epaas_client.cli.output import Outcome, bytes_of_one, check_output, write_predictions
 from epaas_client.cli.waiting import wait_for_all
-from epaas_client.console import duration
 from epaas_client.records import picture_feature
 from epaas_shared.errors import InvalidRecord
 from epaas_shared.frame import RecordHeader
 from epaas_shared.protocol import ModelVersion
+from epaas_shared.quantities import duration
 
 if TYPE_CHECKING:
     from epaas_shared.schema import InputSchema

@@ -8,9 +8,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
 
-from epaas_server.api import evaluation_keys, models, operations, predictions
+from epaas_server.api import evaluation_keys, models, operations, predictions, reports
 from epaas_server.api.problems import add_problem_handlers
+from epaas_server.pages import STATIC_FOLDER
 from epaas_server.services import Services
 from epaas_server.settings import Settings
 from epaas_shared import __version__
@@ -35,8 +37,9 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # the documentation pages would load scripts from elsewhere
         redoc_url=None,
     )
-    for module in (models, evaluation_keys, predictions, operations):
+    for module in (models, reports, evaluation_keys, predictions, operations):
         app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
     add_problem_handlers(app)
     _describe_problems(app)
     return app

@@ -20,3 +20,4 @@ DigestPath = Annotated[str, Path(pattern=DIGEST_PATTERN, description="SHA-256, 6
 ModelName = Annotated[str, Path(max_length=100)]
 PredictionId = Annotated[str, Path(max_length=100)]
 MAX_VERSION = 2**31 - 1
+VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION)]

@@ -1,19 +1,16 @@
-"""Published models, their reports, and the input schemas of their tasks."""
+"""Published models and the input schemas of their tasks."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Path
-
-from epaas_server.api.dependencies import MAX_VERSION, DigestPath, ModelName, ServicesDependency
+from epaas_server.api.dependencies import DigestPath, ModelName, ServicesDependency, VersionPath
 from epaas_server.api.problems import problem_responses
 from epaas_shared.errors import ModelNotFound, SchemaNotFound
 from epaas_shared.protocol import ModelList, ModelVersion
 from epaas_shared.schema import InputSchema
 
 router = APIRouter(prefix="/v1", tags=["models"])
-VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
 @router.get("/models", responses=problem_responses())
@@ -31,13 +28,6 @@ def get_model(name: ModelName, services: ServicesDependency) -> ModelVersion:
 @router.get("/models/{name}/versions/{version}", responses=problem_responses(ModelNotFound))
 def get_model_version(name: ModelName, version: VersionPath, services: ServicesDependency) -> ModelVersion:
     return services.registry.version(name, version)
-
-
-@router.get("/models/{name}/versions/{version}/report", responses=problem_responses(ModelNotFound))
-def get_model_report(name: ModelName, version: VersionPath, services: ServicesDependency) -> dict[str, Any]:
-    """The reliability report that is part of the bundle."""
-    report: dict[str, Any] = services.registry.report(services.registry.version(name, version))
-    return report
 
 
 @router.get("/schemas/{digest}", responses=problem_responses(SchemaNotFound))

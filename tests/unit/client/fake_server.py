@@ -109,6 +109,7 @@ class FakeService:
     final_state: str = "succeeded"
     polls_before_end: int = 1
     model_profile: str = ""
+    report: Any = field(default_factory=lambda: {"title": "a report"})
     requests: list[Request] = field(default_factory=list)
     uploaded: dict[str, bytes] = field(default_factory=dict)
     predictions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -134,7 +135,7 @@ class FakeService:
             return document({"models": [self.model]})
         if rest[0] != "toy":
             raise ModelNotFound(f"there is no model {rest[0]!r}")
-        return document({"title": "a report"} if rest[-1] == "report" else self.model)
+        return document(self.report if rest[-1] == "report" else self.model)
 
     @property
     def model(self) -> dict[str, Any]:

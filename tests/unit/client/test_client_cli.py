@@ -453,7 +453,6 @@ def test_models_show_what_a_record_looks_like(run: Run, url: str) -> None:
     assert "\x1b" not in out
     assert json.loads(run("models", "show", "toy", "-s", url, "--json")[1])["schema"]["target"] == "diagnosis"
     assert run("models", "list", "-s", url)[1].splitlines()[1].startswith("toy   3")
-    assert json.loads(run("models", "report", "toy", "-s", url)[1]) == {"title": "a report"}
 
 
 def test_keys_upload_list_and_delete(run: Run, url: str, service: FakeService, filled: Keystore) -> None:

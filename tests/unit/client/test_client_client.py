@@ -141,6 +141,8 @@ def test_models(client: Client) -> None:
     assert [model.name for model in client.models()] == ["toy"]
     assert isinstance(client.model("toy", 3), ModelVersion)
     assert client.report("toy") == {"title": "a report"}
+    assert client.report_page("toy") == f"{client.server}/v1/models/toy/versions/3/report.html"
+    assert client.report_page("toy", 2) == f"{client.server}/v1/models/toy/versions/2/report.html"
     with pytest.raises(ModelNotFound):
         client.model("../evaluation-keys/x")
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from tests.report_making import least_report
 
 from epaas_shared.features import NumberFeature
 from epaas_shared.layers import DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
+from epaas_shared.report import report_bytes
 from epaas_shared.schema import InputSchema
 
 SHIFT = 53
@@ -64,7 +66,8 @@ class BundleParts:
             "layers.1.thresholds": np.array([0], dtype=np.int32),
         }
     )
-    report: bytes = b'{"accuracy":1.0}'
+    report: bytes | None = None
+    """The bytes of the report's file; by default the least that may be published."""
     weights: bytes | None = None
     """The bytes of the weights' file; by default those of ``tensors``."""
     schema_bytes: bytes | None = None
@@ -80,12 +83,15 @@ class BundleParts:
         return cls(schema=schema, tensors=tensors)
 
     def files(self) -> dict[str, bytes]:
+        weights = safetensors.numpy.save(self.tensors) if self.weights is None else self.weights
         return {
-            "weights.safetensors": safetensors.numpy.save(self.tensors) if self.weights is None else self.weights,
+            "weights.safetensors": weights,
             "schema.json": canonical(self.schema.model_dump(mode="json"))
             if self.schema_bytes is None
             else self.schema_bytes,
-            "report.json": self.report,
+            "report.json": report_bytes(least_report(self.schema, sha256(weights)))
+            if self.report is None
+            else self.report,
         }
 
     def manifest(self, files: dict[str, bytes]) -> dict[str, Any]:

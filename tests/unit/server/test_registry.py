@@ -49,7 +49,7 @@ def test_the_published_copy_is_the_bundle(registry: Registry, tmp_path: Path) ->
     copied = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert copied == {path.name: path.read_bytes() for path in source.iterdir() if path.name != "notes.txt"}
     assert registry.manifest(model.digest).digest == model.digest
-    assert registry.report(model) == {"accuracy": 1.0}
+    assert registry.report_file(model) == BundleParts().files()["report.json"]
     assert registry.schema(model.input_schema) == BundleParts().schema
 
 
