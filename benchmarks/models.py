@@ -9,7 +9,8 @@ having the result. One record, not counted, goes before all of them.
 and ``accuracy`` is what is right under the measured errors (:mod:`approximate_accuracy`).
 
 A model without a bundle in bundles/ is trained first. After each model docs/benchmarks/models.json and the table are
-written; rows of other models stay as they were.
+written; rows of other models stay as they were. What the client decrypted goes into bundles/NAME.predictions.json,
+which ``epaas-train report bundles/NAME --encrypted`` takes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from approximate_accuracy import accuracy_under_errors
 from service import Answer, Service, serving
 from tables import write_tables
@@ -32,6 +32,13 @@ from epaas_models.configuration import ModelConfiguration, load_configuration
 from epaas_models.datasets import DataSettings, load, split
 from epaas_models.examples import TaskExamples
 from epaas_models.fit import PUBLISHED_SPLIT
+from epaas_models.reliability.agreement import (
+    DecryptedPrediction,
+    DecryptedPredictions,
+    PredictionBytes,
+    PredictionSeconds,
+    sampled_rows,
+)
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE
 from epaas_shared.report import read_report
@@ -103,7 +110,7 @@ def measure(service: Service, configuration: ModelConfiguration, records: int, *
     model, plan = service.publish(
         folder, configuration.strategies, trust_measured_ranges=configuration.trust_measured_ranges
     )
-    sample = np.random.default_rng(0).choice(test_rows, min(records, len(test_rows)), replace=False)
+    sample = sampled_rows(test_rows, records, seed=0)
     if warm_up:
         service.predict(model, dataset.record(int(sample[0])))
     answers, disagreements, right = [], [], 0
@@ -120,6 +127,9 @@ def measure(service: Service, configuration: ModelConfiguration, records: int, *
             f"{configuration.name} {len(answers)}/{len(sample)}: {answer.evaluation_seconds:.2f} s, "
             f"{answer.label.label}, truth {dataset.classes[truth]}" + ("" if agrees else f"; row {row} DIFFERS")
         )
+    truths = [dataset.classes[label] for label in dataset.labels[sample]]
+    predictions = decrypted(answers, truths, bundle)
+    (BUNDLES / f"{configuration.name}.predictions.json").write_text(predictions.model_dump_json(indent=1) + "\n")
     if plan.exact:
         accuracies = plain_accuracy(bundle)
     else:
@@ -160,6 +170,28 @@ def measure(service: Service, configuration: ModelConfiguration, records: int, *
         "processor": MACHINE["processor"],
         "threads": last.prediction.threads,
     }
+
+
+def decrypted(answers: list[Answer], truths: list[str], bundle: Bundle) -> DecryptedPredictions:
+    """What ``epaas --json predict`` would have written of these answers."""
+    last = answers[-1]
+    return DecryptedPredictions(
+        predictions=tuple(
+            DecryptedPrediction(
+                index=answer.label.index,
+                scores=dict(zip(bundle.schema.classes, answer.label.scores, strict=True))
+                if answer.label.scores is not None
+                else None,
+                truth=truth,
+            )
+            for answer, truth in zip(answers, truths, strict=True)
+        ),
+        model_digest=bundle.digest,
+        seconds=PredictionSeconds(evaluate=sum(answer.evaluation_seconds for answer in answers)),
+        bytes=PredictionBytes(record=last.record_bytes, result=last.result_bytes),
+        bootstraps=sum(answer.prediction.progress.total for answer in answers),
+        threads=last.prediction.threads,
+    )
 
 
 def equals_plain(answer: Answer, bundle: Bundle, record: dict[str, Any]) -> bool:

@@ -169,7 +169,8 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(user: User, tmp_path: P
     assert "Traceback" not in run.stderr
 
 
-def test_training_an_unknown_task_names_it(user: User) -> None:
+def test_training_an_unknown_configuration_names_those_there_are(user: User) -> None:
     run = user.run("fit", "nothing", program="epaas-train")
-    assert run.returncode == 2
-    assert "epaas-train: error: task: " in run.stderr
+    assert run.returncode == 3
+    assert "epaas-train: error: there is no configuration 'nothing'" in run.stderr
+    assert "breast-cancer" in run.stderr

@@ -17,7 +17,7 @@ class PictureSettings(BaseModel):
     """Growing shares of the range from black to white."""
     rows: int = Field(default=500, ge=1)
     """For the attacks of one step and of a few."""
-    thorough_rows: int = Field(default=100, ge=1)
+    thorough_rows: int = Field(default=50, ge=1)
     """The first of those, for the costly attacks; the worst of all attacks is over these."""
     decision_rows: int = Field(default=30, ge=1)
     """The first of those, for the attack that sees decisions only."""
