@@ -13,28 +13,33 @@ from torch import Tensor
 
 from epaas_models.architecture import Weights
 
-_SLOPE_ENDS = 1.5
+REACH = 1.5
 """Standard deviations from the threshold at which a bit's gradient has fallen to zero."""
 
 
 class _Step(torch.autograd.Function):
-    """[z >= 0]; backward the slope of a smooth step, a triangle around the threshold (Liu et al. 2018, Bi-Real Net)."""
+    """[z >= 0]; backward the slope of a smooth step, a triangle around the threshold (Liu et al. 2018, Bi-Real Net).
+
+    It ends at ``reach``; a reach of 0 leaves no slope at all, as the step itself has none.
+    """
 
     @staticmethod
-    def forward(context: Any, z: Tensor) -> Tensor:
+    def forward(context: Any, z: Tensor, reach: float) -> Tensor:
         context.save_for_backward(z)
+        context.reach = reach
         return (z >= 0).to(z.dtype)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (z,) = context.saved_tensors
-        passed: Tensor = gradient * (1 - z.abs() / _SLOPE_ENDS).clamp(min=0)
-        return passed
+        if not context.reach:
+            return torch.zeros_like(gradient), None
+        return gradient * (1 - z.abs() / context.reach).clamp(min=0), None
 
 
-def step(z: Tensor) -> Tensor:
+def step(z: Tensor, reach: float = REACH) -> Tensor:
     """Bits [z >= 0] of normalised sums."""
-    bits: Tensor = _Step.apply(z)  # type: ignore[no-untyped-call]
+    bits: Tensor = _Step.apply(z, reach)  # type: ignore[no-untyped-call]
     return bits
 
 

@@ -15,38 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from epaas_models.quantisation import REACH, step
 from epaas_models.reliability.subject import TIE, Subject
 from epaas_shared.features import WHITE, Bits, ImageFeature
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Layer
 
-_REACH = 1.5
-"""Units (standard deviations of a neuron's sums) from the threshold at which its slope has fallen to zero."""
-
 _FLAT = 1e-12
 """Added to the variance of a picture, so that one of a single colour has a gradient."""
-
-
-class _Step(torch.autograd.Function):
-    """[z >= 0]; backward a triangle that ends at ``reach``, or nothing for a reach of 0."""
-
-    @staticmethod
-    def forward(context: Any, z: Tensor, reach: float) -> Tensor:
-        context.save_for_backward(z)
-        context.reach = reach
-        return (z >= 0).to(z.dtype)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (z,) = context.saved_tensors
-        if not context.reach:
-            return torch.zeros_like(gradient), None
-        return gradient * (1 - z.abs() / context.reach).clamp(min=0), None
-
-
-def step(z: Tensor, reach: float = _REACH) -> Tensor:
-    """Bits [z >= 0], with the slope of a ramp."""
-    bits: Tensor = _Step.apply(z, reach)  # type: ignore[no-untyped-call]
-    return bits
 
 
 class TwinLayer(nn.Module):
@@ -88,7 +63,7 @@ class Twin(nn.Module):
         *,
         naive: bool = False,
         unit: float | None = None,
-        reach: float = _REACH,
+        reach: float = REACH,
     ) -> None:
         """``reference`` are encoded rows, (n, inputs), that say how far each neuron's sums spread.
 
