@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from training_making import fresh_network, picture_dataset, picture_schema, table_dataset, table_schema
 
 from epaas_models.architecture import Architecture
 from epaas_models.datasets import split
 from epaas_models.reliability.evidence import Evidence
-from epaas_models.reliability.robustness.chapter import Effort, measure_robustness, verdict
+from epaas_models.reliability.robustness.chapter import Effort, measure_robustness, one_thread, verdict
 from epaas_models.reliability.subject import Subject
 from epaas_shared.report.measures import Rate
 from epaas_shared.report.robustness import Check, Norm, Point, Threat, ThreatEvaluation
@@ -48,6 +49,14 @@ def test_large_records_are_tried_on_fewer_rows() -> None:
     assert large.pictures.thorough_rows < small.pictures.thorough_rows
     assert large.changes.rows < small.changes.rows
     assert Effort.of(schemas["mnist/v1"], "quick").pictures.rows < large.pictures.rows
+
+
+def test_the_threads_of_torch_are_given_back() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == before
 
 
 def evaluation(norm: Norm, shares: dict[float, float], *, passed: bool) -> ThreatEvaluation:

@@ -6,10 +6,13 @@ how much is tried of each; knows no attack.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 from epaas_models.examples import TaskExamples
 from epaas_models.float_network import FloatConfiguration
@@ -81,9 +84,27 @@ def measure_robustness(
     surrogates: Path | None = None,
 ) -> Robustness:
     """All threats of the task, on test rows. ``surrogates`` is the folder where trained surrogates are kept."""
+    with one_thread():
+        return _measured(subject, evidence, Effort.of(evidence.schema, thoroughness), seed, progress, surrogates)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: tensors of attacks are so small that threads wait for one another longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measured(
+    subject: Subject, evidence: Evidence, effort: Effort, seed: int, progress: Progress, surrogates: Path | None
+) -> Robustness:
     reference = evidence.fitting.sample(_REFERENCE_ROWS, seed).bits
     columns, labels = evidence.test.columns, evidence.test.labels
-    effort, evaluations = Effort.of(evidence.schema, thoroughness), list[ThreatEvaluation]()
+    evaluations: list[ThreatEvaluation] = []
     if evidence.picture is not None:
         pictures = evaluate_pictures(
             subject,
