@@ -53,10 +53,11 @@ def test_large_records_are_tried_on_fewer_rows() -> None:
 
 def test_the_threads_of_torch_are_given_back() -> None:
     before = torch.get_num_threads()
-    with pytest.raises(KeyError), one_thread():
+    torch.set_num_threads(2)
+    with one_thread():
         assert torch.get_num_threads() == 1
-        raise KeyError
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 def evaluation(norm: Norm, shares: dict[float, float], *, passed: bool) -> ThreatEvaluation:
