@@ -98,8 +98,9 @@ def _origin(bundle: Bundle, progress: Progress) -> tuple[ModelConfiguration, Dat
 
 
 def _kept(bundle: Bundle) -> Report | None:
-    """The report that the bundle has, if it is of this format."""
+    """The report that the bundle has, if it is of this format and on these weights."""
     try:
-        return read_report(bundle.files[REPORT_FILE])
+        report = read_report(bundle.files[REPORT_FILE])
     except InvalidBundle:
         return None
+    return report if report.weights == bundle.manifest.files[WEIGHTS_FILE] else None

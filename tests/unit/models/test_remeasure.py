@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from epaas_models.fit import PUBLISHED_SPLIT, fit
 from epaas_models.remeasure import add_encrypted, measure_again, sample_records
 from epaas_shared.bundle_folder import Bundle
 from epaas_shared.errors import ConfigurationError, InvalidInput
-from epaas_shared.report import Report, read_report
+from epaas_shared.report import Report, read_report, report_bytes
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
@@ -49,6 +50,17 @@ def test_measured_again_it_is_the_same_but_for_times(bundle: Bundle) -> None:
     first = report_of(bundle)
     assert again.made.command == "again"
     assert again.model_copy(update={"made": first.made}) == first
+
+
+def test_what_was_measured_on_other_weights_is_not_kept(bundle: Bundle) -> None:
+    """Else agreement would be claimed of a network that nobody compared."""
+    report = report_of(bundle)
+    assert report.agreement.torch is not None
+    of_another = report_bytes(report.model_copy(update={"weights": "1" * 64}))
+    mixed = replace(bundle, files={**bundle.files, "report.json": of_another})
+    again = measure_again(mixed, thoroughness="quick", seed=0, command="again", progress=silent)
+    assert again.agreement.torch is None
+    assert again.weights == report.weights
 
 
 def test_another_seed_attacks_other_rows(bundle: Bundle) -> None:

@@ -54,47 +54,21 @@ class ChangeSettings(BaseModel):
     """Whether every single change is tried, which settles the budget 1; long for large pictures."""
 
 
-def evaluate_bits(
-    subject: Subject,
-    columns: Columns,
-    labels: NDArray[np.int64],
-    *,
-    reference_bits: Bits,
-    settings: ChangeSettings,
-    seed: int,
-    progress: Progress,
-) -> ThreatEvaluation:
-    """The threat ``bits`` on at most ``settings.rows`` of the rows. ``reference_bits`` (n, inputs) are for a twin.
-
-    Deterministic given ``seed``.
-    """
-    return _evaluate("bits", subject, columns, labels, reference_bits, settings, seed, progress)
-
-
-def evaluate_columns(
-    subject: Subject,
-    columns: Columns,
-    labels: NDArray[np.int64],
-    *,
-    reference_bits: Bits,
-    settings: ChangeSettings,
-    seed: int,
-    progress: Progress,
-) -> ThreatEvaluation:
-    """The threat ``columns``, for tables; else as :func:`evaluate_bits`."""
-    return _evaluate("columns", subject, columns, labels, reference_bits, settings, seed, progress)
-
-
-def _evaluate(
+def evaluate_changes(
     norm: Literal["bits", "columns"],
     subject: Subject,
     columns: Columns,
     labels: NDArray[np.int64],
+    *,
     reference_bits: Bits,
     settings: ChangeSettings,
     seed: int,
     progress: Progress,
 ) -> ThreatEvaluation:
+    """The threat ``bits``, or ``columns`` for tables, on at most ``settings.rows`` of the rows.
+
+    ``reference_bits`` (n, inputs) are for a twin. Deterministic given ``seed``.
+    """
     random = np.random.default_rng(seed)
     rows = random.permutation(len(labels))[: settings.rows]
     bits, truth = subject.schema.encode_columns({name: column[rows] for name, column in columns.items()}), labels[rows]

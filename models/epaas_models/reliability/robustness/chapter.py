@@ -18,7 +18,7 @@ from epaas_models.examples import TaskExamples
 from epaas_models.float_network import FloatConfiguration
 from epaas_models.reliability.evidence import Evidence
 from epaas_models.reliability.robustness.certificates import picture_certificates
-from epaas_models.reliability.robustness.changes import ChangeSettings, evaluate_bits, evaluate_columns
+from epaas_models.reliability.robustness.changes import ChangeSettings, evaluate_changes
 from epaas_models.reliability.robustness.numbers import NumberSettings, evaluate_numbers
 from epaas_models.reliability.robustness.pictures import PictureSettings, Surrogate, evaluate_pictures
 from epaas_models.reliability.subject import Subject
@@ -131,9 +131,9 @@ def _measured(
                 progress=progress,
             )
         )
-    changes = evaluate_columns if evidence.picture is None else evaluate_bits
     evaluations.append(
-        changes(
+        evaluate_changes(
+            "columns" if evidence.picture is None else "bits",
             subject,
             columns,
             labels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,8 +20,7 @@ from epaas_models.reliability.robustness.certificates import Proof
 from epaas_models.reliability.robustness.changes import (
     ChangeSettings,
     consistent,
-    evaluate_bits,
-    evaluate_columns,
+    evaluate_changes,
     monotone,
     weaker,
 )
@@ -72,13 +71,15 @@ def accuracies(evaluation: ThreatEvaluation, name: str) -> list[float]:
 def test_an_evaluation_of_changes_holds_together(schema: InputSchema, head: str, hidden: int) -> None:
     subject, columns, labels = labelled(schema, head, hidden, hidden)
     every = Enumerated.of(schema, subject.network)
-    for evaluate, norm in ((evaluate_bits, "bits"), (evaluate_columns, "columns")):
+    norms: tuple[Literal["bits", "columns"], ...] = ("bits", "columns")
+    for norm in norms:
         seen: list[tuple[str, int, int]] = []
 
         def progress(what: str, done: int, total: int, seen: list[tuple[str, int, int]] = seen) -> None:
             seen.append((what, done, total))
 
-        found = evaluate(
+        found = evaluate_changes(
+            norm,
             subject,
             columns,
             labels,
@@ -117,8 +118,8 @@ def test_the_same_seed_gives_the_same_evaluation(hidden: int) -> None:
     bits = subject.schema.encode_columns(columns)
 
     def evaluated(seed: int, settings: ChangeSettings = SETTINGS) -> ThreatEvaluation:
-        return evaluate_bits(
-            subject, columns, labels, reference_bits=bits, settings=settings, seed=seed, progress=quiet
+        return evaluate_changes(
+            "bits", subject, columns, labels, reference_bits=bits, settings=settings, seed=seed, progress=quiet
         )
 
     assert evaluated(1) == evaluated(1)
