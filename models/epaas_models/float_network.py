@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from epaas_models.training import Progress
+from epaas_models.descent import Progress
 
 _BATCH = 1000
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from epaas_models.augmentation import Augmentation
+from epaas_models.descent import Progress
 from epaas_models.float_network import FloatConfiguration, FloatNetwork, InputSource, logits_of, train_float
-from epaas_models.training import Progress
 from epaas_shared.digest import digest_bytes, digest_json
 
 

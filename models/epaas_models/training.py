@@ -1,16 +1,13 @@
-"""Training of a binary network from examples: the loop, its schedule, and going on after an interruption.
+"""Training of a binary network from examples: its loss, its schedule, and the norms at its end.
 
-Everything random follows from the seed and the number of the epoch, so that a run that is interrupted and resumed gives
-the same network as one that is not. Knows neither tasks nor files other than its checkpoint.
+Knows neither tasks nor how a descent is repeated and resumed (:mod:`epaas_models.descent`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -21,11 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from epaas_models.binary_network import BinaryNetwork, HiddenLayer, OutputLayer
-from epaas_shared.errors import ConfigurationError
+from epaas_models.descent import Loss, Progress, descend, steps_per_epoch
 from epaas_shared.features import Bits
-
-Progress = Callable[[int, int], None]
-"""Called with how many steps are done, and of how many."""
 
 _WARM_UP_STEPS = 200
 _NORM_BATCH = 1000
@@ -92,31 +86,30 @@ def train(
     With ``checkpoint`` the state is written there after every epoch, and a run that finds one goes on from it. Leaves
     the network in evaluation mode.
     """
-    steps = max(1, len(source) // configuration.batch_size)
-    total = steps * configuration.epochs
     optimiser = torch.optim.Adam(network.parameters(), lr=configuration.learning_rate)
+    total = steps_per_epoch(len(source), configuration.batch_size) * configuration.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: _rate(done, total))
-    parts: dict[str, Stateful] = {"network": network, "optimiser": optimiser, "schedule": schedule}
-    first = _resume(checkpoint, parts) if checkpoint else 0
     for layer, noise, limit in zip(network.hidden_layers, *_padded(configuration, len(network.hidden)), strict=True):
         layer.noise, layer.limit = noise, limit or None
-    for epoch in range(first, configuration.epochs):
+
+    def begin_epoch(epoch: int) -> Loss:
         _set_threshold(network, configuration, epoch)
-        torch.manual_seed(_seed(seed, epoch))
         examples = source.epoch(epoch)
-        order = torch.randperm(len(source))
-        network.train()
-        for number in range(steps):
-            chosen = order[number * configuration.batch_size : (number + 1) * configuration.batch_size].numpy()
-            loss = _loss(network, examples, chosen, configuration)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            network.clip()
-            progress(epoch * steps + number + 1, total)
-        if checkpoint:
-            _save(checkpoint, epoch + 1, parts)
+        return lambda chosen: _loss(network, examples, chosen, configuration)
+
+    descend(
+        network,
+        optimiser,
+        schedule,
+        begin_epoch,
+        rows=len(source),
+        batch_size=configuration.batch_size,
+        epochs=configuration.epochs,
+        seed=seed,
+        after_step=network.clip,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
     _set_threshold(network, configuration, configuration.epochs)
     fit_norms(network, source.epoch(0).bits)
 
@@ -186,34 +179,3 @@ def _set_threshold(network: BinaryNetwork, configuration: TrainingConfiguration,
     share = min(1.0, 2 * epoch / max(1, configuration.epochs))
     for layer in network.layers:
         layer.threshold = begin + (end - begin) * share
-
-
-def _seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
-
-
-class Stateful(Protocol):
-    def state_dict(self) -> dict[str, object]: ...
-    def load_state_dict(self, state: dict[str, object]) -> object: ...
-
-
-def _save(path: Path, epochs: int, parts: dict[str, Stateful]) -> None:
-    partial = path.with_suffix(".part")
-    torch.save({"epochs": epochs, **{name: part.state_dict() for name, part in parts.items()}}, partial)
-    partial.replace(path)
-
-
-def _resume(path: Path, parts: dict[str, Stateful]) -> int:
-    if not path.exists():
-        return 0
-    try:
-        saved = torch.load(path, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        return int(saved["epochs"])
-    except (RuntimeError, ValueError, LookupError, EOFError, UnpicklingError):
-        raise ConfigurationError(
-            "the checkpoint is damaged or of another network",
-            field=str(path),
-            hint="remove the file to train from the beginning",
-        ) from None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from epaas_models import training
+from epaas_models import descent
 from epaas_models.cli import main
 from epaas_models.configuration import load_configuration, shipped_configurations
 from epaas_server.bundles import read_bundle
@@ -120,7 +120,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(
 ) -> None:
     assert run("fit", str(toy), "--output", "whole", "--quick")[0] == 0
     saved: list[int] = []
-    real = training._save
+    real = descent._save
 
     def interrupted(path: Path, epochs: int, parts: dict[str, Any]) -> None:
         real(path, epochs, parts)
@@ -128,7 +128,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(
         if saved == [1, 2]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", interrupted)
+    monkeypatch.setattr(descent, "_save", interrupted)
     assert run("fit", str(toy), "--output", "parts", "--quick")[0] == 130
     assert not (tmp_path / "parts/manifest.json").exists()
     assert list(tmp_path.glob(".parts-*.checkpoint"))
