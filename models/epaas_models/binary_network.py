@@ -49,6 +49,12 @@ class WeightedSums(nn.Module):
         image = bits.reshape(-1, self.spec.channels, self.spec.height, self.spec.width)
         return functional.conv2d(image, weights, stride=self.spec.stride, padding=self.spec.padding)
 
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Keep latent weights in [-1, 1], where their signs can still change."""
+        for moved in self.parameters():  # the latent weights, or what they are made of
+            moved.clamp_(-1, 1)
+
     def integers(self) -> Tensor:
         """The discrete weights, shape ``spec.weights_shape``."""
         return quantise(self.latent.detach(), self.weights, self.threshold) * self.kept
@@ -142,15 +148,16 @@ class BinaryNetwork(nn.Module):
 
     def forward(self, bits: Tensor) -> Tensor:
         """Logits, (records, 1 or classes), of float bits (records, inputs)."""
-        logits: Tensor = self.output(self._hidden_bits(bits))[1]
+        logits: Tensor = self.output(self.hidden_bits(bits))[1]
         return logits
 
     def class_sums(self, bits: Tensor) -> Tensor:
         """Sums of the last layer around their thresholds, (records, 1 or classes), integers in evaluation mode."""
-        around: Tensor = self.output(self._hidden_bits(bits))[0]
+        around: Tensor = self.output(self.hidden_bits(bits))[0]
         return around
 
-    def _hidden_bits(self, bits: Tensor) -> Tensor:
+    def hidden_bits(self, bits: Tensor) -> Tensor:
+        """What the last layer takes, (records, inputs)."""
         for layer in self.hidden:
             bits = layer(bits)
         return bits
@@ -165,11 +172,10 @@ class BinaryNetwork(nn.Module):
     def layers(self) -> list[WeightedSums]:
         return [*(layer.sums for layer in self.hidden_layers), self.output.sums]
 
-    @torch.no_grad()
     def clip(self) -> None:
-        """Keep latent weights in [-1, 1], where their signs can still change."""
+        """Keep all latent weights in [-1, 1]."""
         for layer in self.layers:
-            layer.latent.clamp_(-1, 1)
+            layer.clip()
 
     @torch.no_grad()
     def export(self, head: Head | None = None) -> Network:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from epaas_models.experiments.commands import experiments
+from epaas_models.progress_bar import progress_bar
 from epaas_shared import __version__
 from epaas_shared.command import run_command
 
@@ -26,6 +26,7 @@ BundleArgument = Annotated[Path, typer.Argument(help="The folder that `fit` wrot
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train models, write bundles."
 )
+app.add_typer(experiments, name="experiment")
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def fit(
     folder = output if output is not None else Path("bundles") / chosen.name
     run = digest_json({"configuration": chosen.training_digest, "seed": seed})
     checkpoint = folder.parent / f".{folder.name}-{run[:12]}.checkpoint"
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         dataset = load(chosen.task, DataSettings(), progress)
         folder.mkdir(parents=True, exist_ok=True)
         fitted = fit_configuration(
@@ -97,7 +98,7 @@ def report(
     from epaas_models.remeasure import add_encrypted, measure_again
 
     found = read_bundle(bundle)
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         if encrypted is not None:
             made = add_encrypted(found, encrypted, seed=seed, progress=progress)
         else:
@@ -121,7 +122,7 @@ def sample(
     from epaas_models.export import read_bundle
     from epaas_models.remeasure import sample_records
 
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         lines = sample_records(read_bundle(bundle), records, seed=seed, progress=progress)
     output.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
@@ -213,20 +214,3 @@ def _write_summary(folder: Path, manifest: BundleManifest, report: Report, *, as
             + (f" (standard deviation {deviation:.4f})" if deviation is not None else "")
         )
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        yield advance

@@ -16,13 +16,27 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.parametrize import remove_parametrizations
 
 from epaas_models.binary_network import BinaryNetwork, HiddenLayer, OutputLayer
 from epaas_models.descent import Loss, Progress, descend, steps_per_epoch
+from epaas_models.losses import CrossEntropy, LossConfiguration
+from epaas_models.low_rank.layer import LowRankLayer
+from epaas_models.stable_rank import parametrisation as stable_rank
 from epaas_shared.features import Bits
 
 _WARM_UP_STEPS = 200
 _NORM_BATCH = 1000
+
+
+class LowRankRegulariser(BaseModel):
+    """A low-rank layer on the bits before the last layer, divided by the root of their number (thesis 6.3)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(ge=1)
+    weight: float = Field(default=1.0, gt=0)
+    """Of the penalty beside the loss."""
 
 
 class TrainingConfiguration(BaseModel):
@@ -40,6 +54,14 @@ class TrainingConfiguration(BaseModel):
     limits: tuple[float, ...] = ()
     """How far the sums of each hidden layer should stay from their thresholds, 0 for any distance."""
     limit_penalty: float = Field(default=1.0, ge=0)
+    loss: LossConfiguration = CrossEntropy()
+    """Of the labels; a teacher's share is beside it."""
+    stable_rank: float | None = Field(default=None, gt=0, lt=1)
+    """Stable rank of each layer's latent weights while training, as a share of the greatest (thesis, Algorithm 5).
+
+    Their spectral norm stays, since only signs and thresholds become weights.
+    """
+    low_rank: LowRankRegulariser | None = None
     ternary_threshold: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.5)
     """Magnitude up to which a latent ternary weight counts as 0: in the first epoch, and from the middle one on."""
 
@@ -86,16 +108,27 @@ def train(
     With ``checkpoint`` the state is written there after every epoch, and a run that finds one goes on from it. Leaves
     the network in evaluation mode.
     """
-    optimiser = torch.optim.Adam(network.parameters(), lr=configuration.learning_rate)
+    if configuration.stable_rank is not None:
+        for layer in network.layers:
+            stable_rank.register(layer, "latent", configuration.stable_rank, spectral_norm=None)
+    virtual = _low_rank_layer(network, configuration)
+    optimiser = torch.optim.Adam(
+        [*network.parameters(), *(virtual.parameters() if virtual else ())], lr=configuration.learning_rate
+    )
     total = steps_per_epoch(len(source), configuration.batch_size) * configuration.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: _rate(done, total))
-    for layer, noise, limit in zip(network.hidden_layers, *_padded(configuration, len(network.hidden)), strict=True):
-        layer.noise, layer.limit = noise, limit or None
+    for hidden, noise, limit in zip(network.hidden_layers, *_padded(configuration, len(network.hidden)), strict=True):
+        hidden.noise, hidden.limit = noise, limit or None
 
     def begin_epoch(epoch: int) -> Loss:
         _set_threshold(network, configuration, epoch)
         examples = source.epoch(epoch)
-        return lambda chosen: _loss(network, examples, chosen, configuration)
+        return lambda chosen: _loss(network, examples, chosen, configuration, epoch, virtual)
+
+    def after_step() -> None:
+        network.clip()
+        if virtual:
+            virtual.after_step()
 
     descend(
         network,
@@ -106,19 +139,42 @@ def train(
         batch_size=configuration.batch_size,
         epochs=configuration.epochs,
         seed=seed,
-        after_step=network.clip,
+        after_step=after_step,
         progress=progress,
         checkpoint=checkpoint,
+        parts={"low_rank": virtual} if virtual else None,
     )
+    if configuration.stable_rank is not None:
+        _keep_normalised(network)
     _set_threshold(network, configuration, configuration.epochs)
     fit_norms(network, source.epoch(0).bits)
 
 
+def _keep_normalised(network: BinaryNetwork) -> None:
+    """Latent weights become what normalising made of them, free again."""
+    stable_rank.settle(network.eval())
+    for layer in network.layers:
+        remove_parametrizations(layer, "latent")
+
+
+def _low_rank_layer(network: BinaryNetwork, configuration: TrainingConfiguration) -> LowRankLayer | None:
+    if configuration.low_rank is None:
+        return None
+    inputs = network.output.sums.spec.inputs
+    return LowRankLayer(inputs, min(configuration.low_rank.rank, inputs))
+
+
 def _loss(
-    network: BinaryNetwork, examples: Examples, chosen: NDArray[np.int64], configuration: TrainingConfiguration
+    network: BinaryNetwork,
+    examples: Examples,
+    chosen: NDArray[np.int64],
+    configuration: TrainingConfiguration,
+    epoch: int = 0,
+    virtual: LowRankLayer | None = None,
 ) -> Tensor:
-    logits = class_logits(network(torch.from_numpy(examples.bits[chosen]).float()))
-    loss = functional.cross_entropy(logits, torch.from_numpy(examples.labels[chosen]))
+    hidden = network.hidden_bits(torch.from_numpy(examples.bits[chosen]).float())
+    logits = class_logits(network.output(hidden)[1])
+    loss = configuration.loss(logits, torch.from_numpy(examples.labels[chosen]), epoch / configuration.epochs)
     if configuration.distillation and examples.teacher is not None:
         heat = configuration.distillation_temperature
         taught = functional.log_softmax(torch.from_numpy(examples.teacher[chosen]) / heat, dim=1)
@@ -129,6 +185,8 @@ def _loss(
     for layer in network.hidden_layers:
         if layer.limit:
             loss = loss + configuration.limit_penalty * layer.excess
+    if virtual is not None and configuration.low_rank is not None:
+        loss = loss + configuration.low_rank.weight * virtual.penalty(hidden / hidden.shape[1] ** 0.5)
     return loss
 
 

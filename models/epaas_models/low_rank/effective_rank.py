@@ -1,0 +1,32 @@
+"""How many dimensions hold representations: measures of the singular values of an activation matrix (thesis 6.4.1).
+
+As in the thesis the matrix is not centred, so that the mean of the rows counts as a direction. Knows no networks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def singular_values(activations: Tensor) -> Tensor:
+    """All min(n, m) of activations (n, m), greatest first, in double precision."""
+    values: Tensor = torch.linalg.svdvals(activations.double())
+    return values
+
+
+def variance_ratio(values: Tensor, count: int) -> float:
+    """The share, from 0 to 1, of the sum of squared singular ``values`` that the ``count`` greatest have (6.4.1)."""
+    squares = values.square()
+    return float(squares[:count].sum() / squares.sum())
+
+
+def effective_rank(values: Tensor, share: float = 0.99) -> int:
+    """The least number of singular ``values``, greatest first, whose variance ratio is at least ``share``."""
+    ratios = values.square().cumsum(dim=0) / values.square().sum()
+    return int((ratios < share).sum()) + 1
+
+
+def stable_rank(values: Tensor) -> float:
+    """||A||_F^2 / ||A||_2^2 (thesis Definition 18), from 1 to the rank."""
+    return float(values.square().sum() / values[0].square())
