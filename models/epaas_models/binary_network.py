@@ -163,6 +163,11 @@ class BinaryNetwork(nn.Module):
         return bits
 
     @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return self.output.log_scale.device
+
+    @property
     def logit_unit(self) -> float:
         """How much of the last layer's sums is one logit in evaluation mode."""
         _, deviation = self.output.statistics()

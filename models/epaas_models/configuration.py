@@ -17,7 +17,7 @@ from epaas_models.architecture import Architecture
 from epaas_models.augmentation import Augmentation
 from epaas_models.float_network import FloatConfiguration
 from epaas_models.rounding import RoundedRegression
-from epaas_models.training import TrainingConfiguration
+from epaas_models.training_configuration import TrainingConfiguration
 from epaas_shared.bundle import MODEL_NAME
 from epaas_shared.digest import digest_json
 from epaas_shared.errors import ConfigurationError

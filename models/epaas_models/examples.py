@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from epaas_models.augmentation import Augmentation, augment
 from epaas_models.datasets import Dataset
+from epaas_models.objective import Examples
 from epaas_models.teacher import Teacher
-from epaas_models.training import Examples
 from epaas_shared.features import Bits, ImageFeature
 from epaas_shared.schema import InputSchema
 

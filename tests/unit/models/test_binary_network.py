@@ -14,7 +14,9 @@ from training_making import as_floats, fresh_network, picture_schema, random_bit
 from epaas_models.architecture import Architecture, ConvolutionConfiguration, DenseConfiguration, LayerConfiguration
 from epaas_models.binary_network import BinaryNetwork, HiddenLayer
 from epaas_models.confidence import class_sums
-from epaas_models.training import Examples, FixedExamples, TrainingConfiguration, train
+from epaas_models.objective import Examples
+from epaas_models.training import FixedExamples, train
+from epaas_models.training_configuration import TrainingConfiguration
 from epaas_shared.bundle import ConvolutionSpec, DenseSpec
 from epaas_shared.heads import Scores
 from epaas_shared.schema import InputSchema

@@ -11,12 +11,14 @@ from pydantic import ValidationError
 from torch.nn import functional
 from training_making import as_floats, fresh_network, same_state, separable, table_schema
 
-from epaas_models import descent, training
+from epaas_models import descent
 from epaas_models.architecture import Architecture, DenseConfiguration
 from epaas_models.binary_network import BinaryNetwork
 from epaas_models.confidence import class_sums
 from epaas_models.losses import Focal, LabelSmoothing
-from epaas_models.training import FixedExamples, LowRankRegulariser, TrainingConfiguration, class_logits, train
+from epaas_models.objective import Examples, Objective, class_logits
+from epaas_models.training import FixedExamples, train
+from epaas_models.training_configuration import AdversarialBits, LowRankRegulariser, TrainingConfiguration
 
 SCHEMA = table_schema(24)
 WIDE = Architecture(hidden=(DenseConfiguration(outputs=32),))
@@ -113,7 +115,7 @@ def test_focal_loss_leaves_a_network_less_sure() -> None:
 def test_the_loss_of_the_labels_is_the_configured_one() -> None:
     network, chosen = fresh_network(SCHEMA, WIDE).train(), np.arange(50)
     configuration = changed(loss=LabelSmoothing(smoothing=0.3))
-    found = training._loss(network, EXAMPLES, chosen, configuration)
+    found = Objective(network, configuration).loss(EXAMPLES, chosen, 0.0)
     log_probabilities = functional.log_softmax(class_logits(network(as_floats(EXAMPLES.bits[chosen]))).detach(), dim=1)
     labels = torch.from_numpy(EXAMPLES.labels[chosen])
     true, others = log_probabilities[range(50), labels], log_probabilities[range(50), 1 - labels]
@@ -134,8 +136,109 @@ def test_schedules_see_how_far_training_is(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    "entry", [{"stable_rank": 0}, {"stable_rank": 1}, {"low_rank": {"rank": 0}}, {"loss": {"kind": "x"}}]
+    "entry",
+    [
+        {"stable_rank": 0},
+        {"stable_rank": 1},
+        {"low_rank": {"rank": 0}},
+        {"trimmed": 1},
+        {"adversarial": {"bits": 0}},
+        {"loss": {"kind": "x"}},
+    ],
 )
 def test_what_makes_no_sense_is_refused(entry: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TrainingConfiguration.model_validate({"epochs": 1, **entry})
+
+
+@pytest.mark.parametrize(
+    ("trimmed", "share", "kept"), [(0.25, 1.0, 75), (0.25, 0.1, 75), (0.5, 0.05, 75), (0.9, 0.0, 100)]
+)
+def test_rows_with_the_largest_losses_are_left_out(trimmed: float, share: float, kept: int) -> None:
+    network, chosen = fresh_network(SCHEMA, WIDE).train(), np.arange(100)
+    found = Objective(network, changed(trimmed=trimmed)).loss(EXAMPLES, chosen, share)
+    logits = class_logits(network(as_floats(EXAMPLES.bits[chosen]))).detach()
+    losses = functional.cross_entropy(logits, torch.from_numpy(EXAMPLES.labels[chosen]), reduction="none")
+    assert float(found.detach()) == pytest.approx(float(losses.sort().values[:kept].mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_wrong_labels_are_learnt_less_where_rows_are_trimmed(seed: int) -> None:
+    """A tenth of 200 labels are wrong; how many of them a network large enough to learn them by heart gives back."""
+    clean, wrong = separable(200, 40, seed), np.arange(20)
+    labels = clean.labels.copy()
+    labels[wrong] = 1 - labels[wrong]
+    noisy = Examples(clean.bits, labels)
+
+    def memorised(trimmed: float) -> float:
+        network = fresh_network(table_schema(40), Architecture(hidden=(DenseConfiguration(outputs=64),)), seed)
+        configuration = TrainingConfiguration(epochs=40, batch_size=40, learning_rate=0.02, trimmed=trimmed)
+        train(network, FixedExamples(noisy), configuration, seed)
+        found = class_logits(network(as_floats(noisy.bits))).detach().argmax(dim=1).numpy()
+        return float((found == labels)[wrong].mean())
+
+    assert memorised(0.25) < memorised(0.0) - 0.2
+
+
+def flipped(network: BinaryNetwork, attack: AdversarialBits) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch before and after the attack."""
+    bits, labels = as_floats(EXAMPLES.bits[:100]), torch.from_numpy(EXAMPLES.labels[:100])
+    return bits, Objective(network, changed(adversarial=attack))._flipped(bits, labels, attack)
+
+
+def test_an_attack_flips_a_few_bits_of_some_rows_and_hurts_more_than_chance() -> None:
+    network = trained(changed(epochs=10)).train()
+    bits, attacked = flipped(network, AdversarialBits(bits=3, share=0.6))
+    flips = (bits != attacked).sum(dim=1)
+    assert set(attacked.unique().tolist()) == {0.0, 1.0}
+    assert int(flips.max()) == 3
+    assert int(flips[60:].sum()) == 0
+    assert network.training
+
+    def right(inputs: torch.Tensor) -> float:
+        network.eval()
+        return float((class_logits(network(inputs)).argmax(dim=1).numpy() == EXAMPLES.labels[:100])[:60].mean())
+
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand(bits.shape, generator=generator).argsort(dim=1)[:, :3]
+    by_chance = (bits - torch.zeros_like(bits).scatter_(1, places, 1.0)).abs()
+    assert right(attacked) < right(by_chance) - 0.2
+
+
+def one_strong_bit(rows: int, seed: int) -> Examples:
+    """Bit 0 says the class 99 times in 100, each of the others 72 times: enough of them say it as surely."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, rows)
+    says = random.random((rows, 24)) < np.array([0.99, *[0.72] * 23])
+    return Examples(np.where(says, labels[:, None], 1 - labels[:, None]).astype(np.uint8), labels)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_adversarial_training_resists_flips_of_any_bit(seed: int) -> None:
+    """Share of other rows that no single flip of a bit makes wrong, by trying all of them."""
+    rows = one_strong_bit(200, 99)
+    every = rows.bits[:, None, :] ^ np.concatenate([np.zeros((1, 24), np.uint8), np.eye(24, dtype=np.uint8)])
+
+    def resisting(attack: AdversarialBits | None) -> float:
+        network = fresh_network(SCHEMA, WIDE, seed)
+        train(network, FixedExamples(one_strong_bit(600, 0)), changed(epochs=10, adversarial=attack), seed)
+        found = class_logits(network(as_floats(every.reshape(-1, 24)))).detach().argmax(dim=1).numpy()
+        return float((found.reshape(200, 25) == rows.labels[:, None]).all(axis=1).mean())
+
+    assert resisting(AdversarialBits(bits=1, share=1.0)) > resisting(None) + 0.02
+
+
+def test_each_epoch_is_observed_with_its_loss() -> None:
+    seen: list[tuple[int, float, bool]] = []
+    network = fresh_network(SCHEMA, WIDE)
+    train(
+        network,
+        FixedExamples(EXAMPLES),
+        PLAIN,
+        0,
+        observe=lambda epochs, loss, found: seen.append((epochs, loss, found.training)),
+    )
+    assert [epochs for epochs, _, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert seen[-1][1] < seen[0][1]
+    assert not any(training for _, _, training in seen)
+    assert same_state(network, trained(PLAIN)), "watching changes nothing"

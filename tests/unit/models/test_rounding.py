@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from training_making import share_right
 
 from epaas_models import rounding
+from epaas_models.objective import Examples
 from epaas_models.rounding import RoundedRegression, train_rounded
-from epaas_models.training import Examples
 from epaas_shared.features import NumberFeature
 from epaas_shared.schema import InputSchema
 

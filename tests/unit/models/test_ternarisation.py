@@ -12,7 +12,8 @@ from training_making import fresh_network, picture_schema, separable, table_sche
 from epaas_models.architecture import Architecture, ConvolutionConfiguration, DenseConfiguration, Weights
 from epaas_models.binary_network import BinaryNetwork
 from epaas_models.ternarisation import drop, dropped_share
-from epaas_models.training import FixedExamples, TrainingConfiguration, train
+from epaas_models.training import FixedExamples, train
+from epaas_models.training_configuration import TrainingConfiguration
 
 BINARY = Architecture(
     hidden=(

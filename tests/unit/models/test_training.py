@@ -20,7 +20,9 @@ from epaas_models import training
 from epaas_models.architecture import Architecture, DenseConfiguration
 from epaas_models.binary_network import BinaryNetwork
 from epaas_models.confidence import class_sums
-from epaas_models.training import Examples, FixedExamples, TrainingConfiguration, fit_norms, train
+from epaas_models.objective import Examples
+from epaas_models.training import FixedExamples, fit_norms, train
+from epaas_models.training_configuration import TrainingConfiguration
 from epaas_shared.errors import ConfigurationError
 
 SCHEMA = table_schema(10)

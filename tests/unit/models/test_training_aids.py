@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_making import as_floats, fresh_network, random_bits, separable, share_right, softmax, table_schema
 
-from epaas_models import training
 from epaas_models.architecture import Architecture, DenseConfiguration
-from epaas_models.training import Examples, FixedExamples, TrainingConfiguration, class_logits, train
+from epaas_models.objective import Examples, Objective, class_logits
+from epaas_models.training import FixedExamples, train
+from epaas_models.training_configuration import TrainingConfiguration
 from epaas_shared.network import Network
 
 WIDE = Architecture(hidden=(DenseConfiguration(outputs=16, weights="binary"),))
@@ -82,7 +83,7 @@ def test_the_loss_is_that_of_hinton(share: float, heat: float) -> None:
     bits, chosen = random_bits(24, 10), random.permutation(24)[:20]
     network = fresh_network(table_schema(10, 3), WIDE).train()
     configuration = TrainingConfiguration(epochs=1, distillation=share, distillation_temperature=heat)
-    loss = training._loss(network, Examples(bits, labels, taught), chosen, configuration).item()
+    loss = Objective(network, configuration).loss(Examples(bits, labels, taught), chosen, 0.0).item()
     logits = network(as_floats(bits[chosen])).detach().double().numpy()
     assert loss == pytest.approx(plain_loss(logits, labels[chosen], taught[chosen], share, heat), rel=1e-4)
 

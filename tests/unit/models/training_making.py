@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from epaas_models.architecture import Architecture
 from epaas_models.binary_network import BinaryNetwork
 from epaas_models.datasets import Dataset
-from epaas_models.training import Examples
+from epaas_models.objective import Examples
 from epaas_shared.features import Bits, ImageFeature, NumberFeature
 from epaas_shared.network import Network
 from epaas_shared.schema import InputSchema

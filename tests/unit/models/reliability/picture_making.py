@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from epaas_models.architecture import Architecture, DenseConfiguration
 from epaas_models.binary_network import BinaryNetwork
+from epaas_models.objective import Examples
 from epaas_models.reliability.robustness.attacked_pictures import AttackedPictures
 from epaas_models.reliability.subject import Subject
-from epaas_models.training import Examples, FixedExamples, TrainingConfiguration, train
+from epaas_models.training import FixedExamples, train
+from epaas_models.training_configuration import TrainingConfiguration
 from epaas_shared.features import ImageFeature
 from epaas_shared.heads import Head, Scores
 from epaas_shared.layers import ConvolutionLayer, DenseLayer, Integers, Layer
