@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from data_making import gzipped, placed, plain, serving, zipped
+from data_making import gzipped, placed, plain, serving, tarred, zipped
 
 from epaas_models.datasets.files import DataFile, DataSettings, read
 from epaas_shared.digest import digest_bytes
@@ -51,6 +51,15 @@ def test_the_digest_is_that_of_the_content_however_it_is_packed(settings: DataSe
     for level in (0, 9):
         placed(tmp_path / "data", GZIP, gzip.compress(CONTENT, level))
         assert read(GZIP, settings, quiet) == CONTENT
+
+
+def test_an_archive_is_checked_as_it_is_or_as_it_was_packed_anew(settings: DataSettings, tmp_path: Path) -> None:
+    first, anew = tarred({"a/rows.csv": CONTENT}), tarred({"b/rows.csv": CONTENT})
+    file = DataFile("toy", "rows.tar.gz", digest_bytes(first), source="the toy shop")
+    assert read(placed(tmp_path / "data", file, first), settings, quiet) == first
+    placed(tmp_path / "data", file, anew)
+    refused(file, settings)
+    assert read(replace(file, repacked=(digest_bytes(anew),)), settings, quiet) == anew
 
 
 def test_the_data_directory_is_looked_in_before_the_cache(settings: DataSettings, tmp_path: Path) -> None:
