@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,9 +17,11 @@ from epaas_shared import __version__
 from epaas_shared.command import run_command
 
 if TYPE_CHECKING:
+    from epaas_models.jobs.folder import JobFolder
     from epaas_shared.bundle import BundleManifest
     from epaas_shared.report import Report
 
+Device = Literal["auto", "cpu", "cuda"]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Measure on few rows: for trying things out.")]
 BundleArgument = Annotated[Path, typer.Argument(help="The folder that `fit` wrote.")]
@@ -41,6 +44,7 @@ def fit(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     splits: Annotated[int, typer.Option(min=0, help="Other splits to measure the spread of the accuracy on.")] = 0,
     quick: QuickOption = False,
+    device: Annotated[Device, typer.Option(help="Of torch; auto is a GPU where there is one.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Train a model, measure how reliable it is, and write its bundle. Interrupted and run again, it goes on.
@@ -50,30 +54,59 @@ def fit(
     Example: epaas-train fit breast-cancer --splits 20
     """
     from epaas_models.configuration import load_configuration
-    from epaas_models.datasets import DataSettings, load
-    from epaas_models.fit import fit as fit_configuration
-    from epaas_shared.digest import digest_json
+    from epaas_models.jobs.folder import JobFolder
+    from epaas_models.jobs.request import TrainingRequest
 
     chosen = load_configuration(configuration)
     folder = output if output is not None else Path("bundles") / chosen.name
-    run = digest_json({"configuration": chosen.training_digest, "seed": seed})
-    checkpoint = folder.parent / f".{folder.name}-{run[:12]}.checkpoint"
-    with progress_bar() as progress:
-        dataset = load(chosen.task, DataSettings(), progress)
+    request = TrainingRequest(
+        configuration=chosen,
+        seed=seed,
+        splits=splits,
+        thoroughness="quick" if quick else "full",
+        device=device,
+        command=shlex.join(["epaas-train", *sys.argv[1:]]),
+        output=str(folder.absolute()),
+    )
+    _run(JobFolder.create(folder.parent / f".{folder.name}-{request.digest[:12]}.job", request), as_json=as_json)
+
+
+@app.command()
+def resume(
+    job: Annotated[Path, typer.Argument(help="The folder of an interrupted job: .NAME-….job beside the bundle's.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a training that was interrupted, from its last epoch. `fit` with the same arguments does so too.
+
+    Example: epaas-train resume bundles/.mnist-3fa2c1d09b77.job
+    """
+    from epaas_models.jobs.folder import JobFolder
+
+    _run(JobFolder(job), as_json=as_json)
+
+
+def _run(job: JobFolder, *, as_json: bool) -> None:
+    """Run a job, bring its bundle to where it is wanted and show what came out."""
+    from epaas_models.datasets import DataSettings
+    from epaas_models.jobs.run import run
+    from epaas_shared.errors import EpaasError
+
+    wanted = job.request.output
+    try:
+        with progress_bar() as progress:
+            fitted = run(job, DataSettings(), progress)
+    except EpaasError:
+        if wanted is not None and not job.locked:
+            shutil.rmtree(job.path)  # it failed for good, and is nobody's to look at
+        raise
+    folder = Path(wanted) if wanted is not None else job.bundle
+    if folder != job.bundle:
         folder.mkdir(parents=True, exist_ok=True)
-        fitted = fit_configuration(
-            chosen,
-            dataset,
-            folder,
-            seed=seed,
-            command=shlex.join(["epaas-train", *sys.argv[1:]]),
-            evaluation_splits=splits,
-            thoroughness="quick" if quick else "full",
-            progress=progress,
-            checkpoint=checkpoint,
-        )
-    checkpoint.unlink(missing_ok=True)
-    _write_summary(folder, fitted.manifest, fitted.report, as_json=as_json)
+        for file in job.bundle.iterdir():
+            file.replace(folder / file.name)
+        shutil.rmtree(job.path)
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    _write_summary(shown, fitted.manifest, fitted.report, as_json=as_json)
 
 
 @app.command()

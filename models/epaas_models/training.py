@@ -32,6 +32,10 @@ Observe = Callable[[int, float, BinaryNetwork], None]
 """Gets after each epoch how many are done, its mean loss, and the network in evaluation mode."""
 
 
+def unobserved(_epochs: int, _loss: float, _network: BinaryNetwork) -> None:
+    """Nobody looks."""
+
+
 class ExampleSource(Protocol):
     """Gives the examples of an epoch: always the same, or others each time (augmentation)."""
 
@@ -59,7 +63,7 @@ def train(
     seed: int,
     progress: Progress = lambda _done, _total: None,
     checkpoint: Path | None = None,
-    observe: Observe = lambda _epochs, _loss, _network: None,
+    observe: Observe = unobserved,
 ) -> None:
     """Train in place, then fit the running statistics of the norms to the final weights.
 

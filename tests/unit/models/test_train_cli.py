@@ -131,7 +131,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(
     monkeypatch.setattr(descent, "_save", interrupted)
     assert run("fit", str(toy), "--output", "parts", "--quick")[0] == 130
     assert not (tmp_path / "parts/manifest.json").exists()
-    assert list(tmp_path.glob(".parts-*.checkpoint"))
+    assert list(tmp_path.glob(".parts-*.job/checkpoint"))
     assert (
         run("fit", str(toy), "--output", "parts", "--seed", "1", "--quick")[0] == 0
     )  # another run, with a checkpoint of its own

@@ -1,0 +1,33 @@
+"""What a training job is asked to do: a document that decides everything, kept unchanged in the job's folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from epaas_models.configuration import ModelConfiguration
+from epaas_shared.digest import digest_json
+
+
+class TrainingRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    configuration: ModelConfiguration
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of everything random."""
+    splits: int = Field(default=0, ge=0, le=100)
+    """Other splits to measure the spread of the accuracy on."""
+    thoroughness: Literal["quick", "full"] = "full"
+    """Of the reliability report."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto``: a GPU where there is one. The same weights again are promised on the processor alone."""
+    command: str
+    """What the bundle's provenance names."""
+    output: str | None = None
+    """The folder that the bundle is moved to, and the job's own removed; None leaves it where it is."""
+
+    @property
+    def digest(self) -> str:
+        """Of what decides the weights: the same for a request that only measures more, or says other things."""
+        return digest_json({"configuration": self.configuration.training_digest, "seed": self.seed})
