@@ -160,6 +160,30 @@ def sample(
     output.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
 
+@app.command()
+def compare(
+    bundles: Annotated[list[Path], typer.Argument(help="Folders of two or more bundles of one task.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the reports of bundles say, side by side.
+
+    Example: epaas-train compare bundles/mnist bundles/mnist-binary
+    """
+    from epaas_models.export import read_bundle
+    from epaas_shared.bundle import REPORT_FILE
+    from epaas_shared.errors import InvalidRequest
+    from epaas_shared.report import read_report
+    from epaas_shared.report.comparison import as_document, as_lines
+    from epaas_shared.report.comparison import compare as compare_reports
+
+    reports = [read_report(read_bundle(bundle).files[REPORT_FILE]) for bundle in bundles]
+    if len({report.task for report in reports}) > 1 or len(reports) < 2:
+        raise InvalidRequest("name two or more bundles of one task", field="bundles")
+    rows, names = compare_reports(reports), [str(bundle) for bundle in bundles]
+    text = json.dumps(as_document(names, rows)) if as_json else "\n".join(as_lines(names, rows))
+    sys.stdout.write(text + "\n")
+
+
 @app.command("list")
 def list_configurations(
     as_json: JsonOption = False,

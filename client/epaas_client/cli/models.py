@@ -8,6 +8,7 @@ import typer
 
 from epaas_client.cli.context import State, VersionOption
 from epaas_client.console import clean
+from epaas_shared.errors import InvalidRequest
 from epaas_shared.protocol import ModelVersion
 from epaas_shared.quantities import duration
 from epaas_shared.scores import ScoreScale
@@ -93,6 +94,48 @@ def report(
     else:
         state.console.result("\n".join(report_lines(known)))
         state.console.note(f"see the page at {address}")
+
+
+@app.command(epilog="Example: epaas models compare mnist mnist-binary  (or mnist@1 mnist@2)")
+def compare(
+    context: typer.Context,
+    models: Annotated[list[str], typer.Argument(help="Two or more models of one task: NAME, or NAME@VERSION.")],
+) -> None:
+    """Show what the reports of models say, side by side."""
+    from epaas_client.cli.report import known_report
+    from epaas_shared.report.comparison import as_document, as_lines
+    from epaas_shared.report.comparison import compare as compare_reports
+
+    state = State.of(context)
+    asked = [_name_and_version(model) for model in models]
+    if len(asked) < 2:
+        raise InvalidRequest("there is one model only", field="models", hint="name two or more")
+    reports, names = [], []
+    with state.client() as client:
+        for name, version in asked:
+            found = client.model(name, version)
+            report = known_report(client.report(name, found.version))
+            if report is None:
+                raise InvalidRequest(f"the report of {name} has another format than this release knows", field="models")
+            reports.append(report)
+            names.append(f"{found.name}@{found.version}")
+    if len({report.task for report in reports}) > 1:
+        tasks = ", ".join(sorted({report.task for report in reports}))
+        raise InvalidRequest(f"these are models of several tasks: {tasks}", field="models", hint="name models of one")
+    rows = compare_reports(reports)
+    if state.as_json:
+        state.console.document(as_document(names, rows))
+    else:
+        state.console.result("\n".join(clean(line) for line in as_lines(names, rows)))
+
+
+def _name_and_version(text: str) -> tuple[str, int | None]:
+    name, marked, version = text.partition("@")
+    if not marked:
+        return name, None
+    if not version.isdecimal() or not int(version):
+        raise InvalidRequest(f"{version!r} is no version", field="models", hint="NAME@VERSION, such as mnist@2")
+    return name, int(version)
 
 
 def _values(feature: Feature) -> str:

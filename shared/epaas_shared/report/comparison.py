@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from epaas_shared.quantities import between, count, decimal, duration, percent
 from epaas_shared.report.document import Report
@@ -49,6 +49,39 @@ class Compared:
             if own is not None and all(own[0] > other[1] for other in others):
                 return index
         return None
+
+
+def as_document(names: Sequence[str], rows: Sequence[Compared]) -> dict[str, Any]:
+    """A comparison as JSON: each measure with a value a model, in the order of ``names``."""
+    return {
+        "models": list(names),
+        "measures": [
+            {
+                "chapter": row.chapter,
+                "measure": row.measure,
+                "better": row.better,
+                "values": [None if value is None else value[0] for value in row.values],
+                "intervals": [None if value is None else value[1] for value in row.values],
+                "best": None if row.best is None else names[row.best],
+            }
+            for row in rows
+        ],
+    }
+
+
+def as_lines(names: Sequence[str], rows: Sequence[Compared]) -> list[str]:
+    """A comparison for a terminal: a block a measure, a star where a model is better beyond chance."""
+    width = max(map(len, names), default=0)
+    lines: list[str] = []
+    chapter = ""
+    for row in rows:
+        if row.chapter != chapter:
+            chapter = row.chapter
+            lines += ["", chapter.upper()]
+        lines.append(row.measure)
+        for place, (name, shown) in enumerate(zip(names, row.shown, strict=True)):
+            lines.append(f"  {'*' if row.best == place else ' '} {name:{width}}  {shown}")
+    return [*lines[1:], "", "* better than each of the others, by intervals that do not overlap"]
 
 
 def compare(reports: Sequence[Report]) -> tuple[Compared, ...]:

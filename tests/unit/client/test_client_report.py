@@ -154,3 +154,45 @@ def test_a_report_cannot_drive_the_terminal(run: Run, service: FakeService, repo
         _, out, err = run(*options)
         assert not set(out + err) & {"\x1b", "\x9b", "\u202e", "\x07", "\r", tag}
     assert json.loads(out) == {"older": evil + tag}, "as JSON it is escaped, not lost"
+
+
+Compare = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def compare(url: str, capsys: pytest.CaptureFixture[str]) -> Compare:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments[:-2], "models", "compare", *arguments[-2:], "-s", url])
+        written = capsys.readouterr()
+        return code, written.out, written.err
+
+    return call
+
+
+def test_models_are_compared_measure_by_measure(compare: Compare, service: FakeService, report: Report) -> None:
+    service.report = report.model_dump(mode="json")
+    code, out, _ = compare("toy@3", "toy")
+    assert code == 0
+    lines = out.splitlines()
+    place = lines.index("accuracy")
+    assert [line.split() for line in lines[place + 1 : place + 3]] == [
+        ["toy@3", *["97.8", "%", "(97.5", "to", "98.0", "%)"]],
+        ["toy@3", *["97.8", "%", "(97.5", "to", "98.0", "%)"]],
+    ]
+    code, out, _ = compare("--json", "toy@3", "toy")
+    assert code == 0
+    assert json.loads(out)["models"] == ["toy@3", "toy@3"]
+
+
+@pytest.mark.parametrize(("model", "words"), [("toy@x", "no version"), ("toy@0", "no version"), ("toy@", "no version")])
+def test_what_is_no_version_is_refused(compare: Compare, model: str, words: str) -> None:
+    code, out, err = compare("toy", model)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_a_report_of_another_format_is_not_compared(compare: Compare, service: FakeService) -> None:
+    service.report = {"format": "epaas-report/1"}
+    code, out, err = compare("toy", "toy")
+    assert (code, out) == (2, "")
+    assert "another format" in err

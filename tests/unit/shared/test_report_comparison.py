@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epaas_shared.report import Report
-from epaas_shared.report.comparison import Compared, Value, compare
+from epaas_shared.report.comparison import Compared, Value, as_document, as_lines, compare
 
 REPORTS = Path(__file__).parents[3] / "docs" / "reports"
 
@@ -96,3 +96,20 @@ def test_the_best_is_apart_from_all_others(drawn: list[tuple[float, float] | Non
         if all(apart(values[index], other) for place, other in enumerate(values) if place != index)
     ]
     assert row.best == (expected[0] if len(measured) > 1 and expected else None)
+
+
+def test_lines_mark_the_better_one() -> None:
+    lines = as_lines(("plain", "better"), compare([kept("mnist-binary"), kept("mnist")]))
+    place = lines.index("accuracy")
+    assert lines[place - 1] == "ACCURACY"
+    assert lines[place + 1].startswith("    plain   97.8 %")
+    assert lines[place + 2].startswith("  * better  99.0 %")
+
+
+def test_a_document_has_a_value_a_model() -> None:
+    reports = [kept("mnist-binary"), kept("mnist")]
+    document = as_document(("plain", "better"), compare(reports))
+    assert json.loads(json.dumps(document, allow_nan=False))["models"] == ["plain", "better"]
+    (accuracy,) = [row for row in document["measures"] if row["measure"] == "accuracy"]
+    assert accuracy["values"] == [report.accuracy.accuracy.value for report in reports]
+    assert accuracy["best"] == "better"
