@@ -1,4 +1,4 @@
-"""The factor by which focal loss changes a gradient, and the gamma at which it changes nothing (thesis 7.3.3, 7.3.4).
+"""What gamma does to focal loss: to its minimum and to its gradient, and which one changes no gradient (thesis 7.3).
 
 Knows no losses.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import lambertw
 
 _BRANCH_POINT = -np.exp(-1.0)
@@ -33,3 +34,15 @@ def neutral_gamma(probability: ArrayLike) -> NDArray[np.float64]:
     argument = np.maximum(_BRANCH_POINT, -np.exp((1 - a / b) * log_a) / b * log_a)
     gamma: NDArray[np.float64] = a / b + lambertw(argument, -1).real / log_a
     return np.where(p < 0.5, np.maximum(gamma, 0), 0)
+
+
+def favoured_probability(target: float, gamma: float) -> float:
+    """The probability with the least focal loss where a share ``target`` in (0, 1) of two classes is the first.
+
+    Equation 7.2 and figure 7.3. With gamma 0 it is the target; with a greater one it is nearer to 1/2, of more entropy.
+    """
+
+    def loss(p: float) -> float:
+        return -float((1 - p) ** gamma * target * np.log(p) + p**gamma * (1 - target) * np.log1p(-p))
+
+    return float(minimize_scalar(loss, bounds=(0, 1), method="bounded", options={"xatol": 1e-10}).x)

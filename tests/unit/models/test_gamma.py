@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from epaas_models.losses.gamma import gradient_ratio, neutral_gamma
+from epaas_models.losses.gamma import favoured_probability, gradient_ratio, neutral_gamma
 
 few = settings(max_examples=50)
 
@@ -67,6 +67,18 @@ def test_the_values_that_the_thesis_gives() -> None:
     assert neutral_gamma([0.2, 0.25]).round() == pytest.approx([5, 3])
     assert brentq(lambda p: float(gradient_ratio(p, 1)) - 1, 0.1, 0.9) == pytest.approx(np.exp(-1))
     assert neutral_gamma(np.exp(-1)) == pytest.approx(1)
+
+
+@few
+@given(st.floats(0.51, 0.99), st.sampled_from([1, 2, 3]))
+def test_focal_loss_favours_more_entropy_than_the_target_has(target: float, gamma: int) -> None:
+    """Figure 7.3, at the root of the loss's slope; with gamma 0, cross-entropy, it favours the target."""
+    favoured = favoured_probability(target, gamma)
+    assert 0.5 < favoured < target
+    slope = target / favoured * gradient_ratio(favoured, gamma)
+    assert slope == pytest.approx((1 - target) / (1 - favoured) * gradient_ratio(1 - favoured, gamma), rel=1e-3)
+    assert favoured_probability(target, 0) == pytest.approx(target, abs=1e-5)
+    assert favoured_probability(1 - target, gamma) == pytest.approx(1 - favoured, abs=1e-5)
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0, -0.1, float("nan")])
