@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-accuracy bench-models search docs clean
+.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-accuracy bench-models experiments thesis-table thesis-figures search docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,8 +23,8 @@ $(INSTALLED): pyproject.toml requirements/constraints.txt
 demo: $(INSTALLED)  ## One real encrypted prediction, end to end
 	$(BIN)/python examples/demo.py
 
-test: $(INSTALLED)  ## All tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## All tests, on two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: $(INSTALLED)  ## The tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
@@ -59,6 +59,15 @@ bench-accuracy: $(INSTALLED)  ## Table 8.3 of the thesis, over five seeds; an ho
 
 bench-models: $(INSTALLED)  ## The shipped models on encrypted test records; an hour
 	$(BIN)/python benchmarks/models.py
+
+experiments: $(INSTALLED)  ## The thesis's experiments of chapters 4 to 7 that have no log yet; hours if all
+	$(BIN)/epaas-train experiment run --logs docs/experiments/logs
+
+thesis-table: $(INSTALLED)  ## The thesis's claims of chapters 4 to 7 beside what the kept logs say
+	$(BIN)/epaas-train experiment table --logs docs/experiments/logs --output docs/experiments/table.md
+
+thesis-figures: $(INSTALLED)  ## The figures of docs/experiments.md, from the kept logs
+	$(BIN)/python benchmarks/thesis_figures.py
 
 search: $(INSTALLED)  ## MNIST networks by accuracy and by encrypted seconds; half an hour
 	$(BIN)/python benchmarks/search.py

@@ -50,7 +50,7 @@ def plot_circuits(result: dict[str, Any], file: Path) -> None:
     axes.plot([], [], ":", color="grey", label="one thread")
     axes.plot([], [], "o", color="grey", markerfacecolor="white", markersize=3.5, label="extrapolated")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    _save(figure, file)
+    save(figure, file)
 
 
 def plot_approximate(result: dict[str, Any], file: Path) -> None:
@@ -60,7 +60,7 @@ def plot_approximate(result: dict[str, Any], file: Path) -> None:
     for axes, case in zip(panels, cases, strict=True):
         _plot_error(axes, case)
     panels[0].set_ylabel("probability of a wrong bit")
-    _save(figure, file)
+    save(figure, file)
 
 
 def _plot_error(axes: Axes, case: dict[str, Any]) -> None:
@@ -98,7 +98,7 @@ def plot_networks(result: dict[str, Any], file: Path) -> None:
     axes.set(yscale="log", ylabel="seconds a prediction, sequential")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    _save(figure, file)
+    save(figure, file)
 
 
 def plot_search(result: dict[str, Any], models: Sequence[dict[str, Any]], file: Path) -> None:
@@ -119,14 +119,14 @@ def plot_search(result: dict[str, Any], models: Sequence[dict[str, Any]], file: 
     axes.set(xlim=(0, None), xlabel="seconds an encrypted prediction", ylabel="test accuracy")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    _save(figure, file)
+    save(figure, file)
 
 
 def _places(members: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
     return [member["seconds"] for member in members], [member["test_accuracy"] for member in members]
 
 
-def _save(figure: Figure, file: Path) -> None:
+def save(figure: Figure, file: Path) -> None:
     """The same file for the same results."""
     figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)

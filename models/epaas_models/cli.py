@@ -13,6 +13,7 @@ import typer
 
 from epaas_models.experiments.commands import experiments
 from epaas_models.progress_bar import progress_bar
+from epaas_models.task_commands import TASKS_FOLDER, TasksOption, own_task, tasks
 from epaas_shared import __version__
 from epaas_shared.command import run_command
 
@@ -30,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train models, write bundles."
 )
 app.add_typer(experiments, name="experiment")
+app.add_typer(tasks, name="task")
 
 
 def main() -> None:
@@ -39,11 +41,14 @@ def main() -> None:
 
 @app.command()
 def fit(
-    configuration: Annotated[str, typer.Argument(help="A name that `epaas-train list` shows, or a TOML file.")],
+    configuration: Annotated[
+        str, typer.Argument(help="A name that `epaas-train list` shows, a TOML file, or an own task.")
+    ],
     output: Annotated[Path | None, typer.Option(help="The bundle's folder [default: bundles/NAME].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     splits: Annotated[int, typer.Option(min=0, help="Other splits to measure the spread of the accuracy on.")] = 0,
     quick: QuickOption = False,
+    tasks_folder: TasksOption = TASKS_FOLDER,
     device: Annotated[Device, typer.Option(help="Of torch; auto is a GPU where there is one.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -54,13 +59,19 @@ def fit(
     Example: epaas-train fit breast-cancer --splits 20
     """
     from epaas_models.configuration import load_configuration
+    from epaas_models.datasets import TASKS
     from epaas_models.jobs.folder import JobFolder
     from epaas_models.jobs.request import TrainingRequest
+    from epaas_models.tables.own_tasks import OwnTasks
 
-    chosen = load_configuration(configuration)
+    own = own_task(configuration, tasks_folder)
+    chosen = load_configuration(configuration) if own is None else own.configuration
+    if own is None and chosen.task not in TASKS:
+        own = OwnTasks(tasks_folder).task(chosen.input_schema)
     folder = output if output is not None else Path("bundles") / chosen.name
     request = TrainingRequest(
         configuration=chosen,
+        own=None if own is None else own.data,
         seed=seed,
         splits=splits,
         thoroughness="quick" if quick else "full",
@@ -158,6 +169,73 @@ def sample(
     with progress_bar() as progress:
         lines = sample_records(read_bundle(bundle), records, seed=seed, progress=progress)
     output.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+
+
+@app.command()
+def publish(
+    bundle: BundleArgument,
+    server: Annotated[str, typer.Option(help="The address of the prediction server.")],
+    token_file: Annotated[Path, typer.Option(help="A file with a token that `epaas-server token create` made.")],
+    stable: Annotated[bool, typer.Option("--stable", help="Let it answer at once, not as a candidate.")] = False,
+    strategy: Annotated[list[str] | None, typer.Option(help="How layers are evaluated; else the cheapest.")] = None,
+    trust_measured_ranges: Annotated[
+        bool, typer.Option("--trust-measured-ranges", help="Provide for the sums that training measured, and a margin.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a bundle a version of its model on a prediction server.
+
+    Example: epaas-train publish bundles/mnist --server http://127.0.0.1:8000 --token-file publish.token
+    """
+    from epaas_models.publishing import publish as publish_bundle
+    from epaas_models.publishing import read_token
+    from epaas_shared.protocol import Alias
+
+    alias = Alias.STABLE if stable else Alias.CANDIDATE
+    published = publish_bundle(
+        bundle,
+        server,
+        read_token(token_file),
+        alias=alias,
+        strategies=strategy or (),
+        trust_measured_ranges=trust_measured_ranges,
+    )
+    if as_json:
+        sys.stdout.write(published.model_dump_json() + "\n")
+    else:
+        bootstraps = published.cost.bootstraps
+        sys.stdout.write(
+            f"{published.name} version {published.version}, {alias.value}: {bootstraps} bootstraps a record\n"
+        )
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 is any free one [default: 8001].")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Jobs, bundles and own tables.")] = None,
+) -> None:
+    """Train over HTTP: own tables, jobs that survive anything, pages of their progress.
+
+    Settings are in EPAAS_TRAIN_* variables; docs/training-service.md lists them.
+
+    Example: epaas-train serve --port 8001
+    """
+    from pydantic import ValidationError
+
+    from epaas_models.service.serve import serve as serve_forever
+    from epaas_models.service.settings import ServiceSettings
+    from epaas_shared.errors import ConfigurationError
+
+    given = {"host": host, "port": port, "data_dir": data_dir}
+    try:
+        settings = ServiceSettings.model_validate(
+            {**ServiceSettings().model_dump(), **{name: value for name, value in given.items() if value is not None}}
+        )
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        raise ConfigurationError(first["msg"].lower(), field=f"EPAAS_TRAIN_{first['loc'][0]}".upper()) from None
+    serve_forever(settings)
 
 
 @app.command()

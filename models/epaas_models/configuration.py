@@ -117,17 +117,30 @@ def load_configuration(name: str) -> ModelConfiguration:
 
     Raises :class:`ConfigurationError` naming the entry that is wrong.
     """
-    shipped = shipped_configurations()
-    if name in shipped:
-        text = (_folder() / f"{name}.toml").read_text("utf-8")
-    else:
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise ConfigurationError(
-                f"there is no configuration {name!r}",
-                hint=f"name a TOML file, or one of {', '.join(shipped)}",
-            ) from None
+    if name in shipped_configurations():
+        return load_shipped(name)
+    try:
+        return _parsed(name, Path(name).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise _unknown(name, "name a TOML file, or one of") from None
+
+
+def load_shipped(name: str) -> ModelConfiguration:
+    """A configuration of this release. Raises :class:`ConfigurationError` for a name that there is not."""
+    if name not in shipped_configurations():
+        raise _unknown(name, "there are")
+    return _parsed(name, (_folder() / f"{name}.toml").read_text("utf-8"))
+
+
+def _unknown(name: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no configuration {name[:200]!r}",
+        field="configuration",
+        hint=f"{hint} {', '.join(shipped_configurations())}",
+    )
+
+
+def _parsed(name: str, text: str) -> ModelConfiguration:
     try:
         return ModelConfiguration.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

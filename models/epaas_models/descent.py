@@ -54,6 +54,7 @@ def descend(
     any other ``parts`` that change, is written there after each epoch, and a run that finds one goes on from it.
     """
     steps = steps_per_epoch(rows, batch_size)
+    assert not {"epochs", "network", "optimiser", "schedule"} & set(parts or {}), "these names are the checkpoint's own"
     kept: dict[str, Stateful] = {"network": network, "optimiser": optimiser, "schedule": schedule, **(parts or {})}
     first = _resume(checkpoint, kept) if checkpoint else 0
     for epoch in range(first, epochs):

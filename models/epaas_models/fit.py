@@ -26,7 +26,8 @@ from epaas_models.rounding import train_rounded
 from epaas_models.schema_learning import learn_schema
 from epaas_models.teacher import Teacher, teacher_folder, teacher_for
 from epaas_models.ternarisation import drop
-from epaas_models.training import train
+from epaas_models.training import Observe, train, unobserved
+from epaas_models.watching import EpochWatch, Watch
 from epaas_shared.bundle import BundleManifest
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import ConfigurationError
@@ -39,6 +40,9 @@ from epaas_shared.schema import InputSchema, shipped_schemas
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how far it is and of how much."""
+
+Learner = Callable[[Dataset, Split], InputSchema]
+"""Learns a task's schema from the training rows of a split."""
 
 PUBLISHED_SPLIT = 0
 """The split whose training rows the shipped schemas were learnt on, and whose test rows reports are about."""
@@ -66,12 +70,12 @@ def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
 
 
-def schema_of(configuration: ModelConfiguration) -> InputSchema:
-    """The shipped schema that a configuration names.
+def schema_of(configuration: ModelConfiguration, own: InputSchema | None = None) -> InputSchema:
+    """The schema that a configuration names: one that is shipped, or the ``own`` frozen one of a provider.
 
     Raises :class:`ConfigurationError` if there is none or it does not go with the task, the method or the output.
     """
-    schemas = shipped_schemas()
+    schemas = shipped_schemas() if own is None else {own.name: own}
     schema = schemas.get(configuration.input_schema)
     if schema is None or schema.task != configuration.task:
         fitting = [name for name, found in schemas.items() if found.task == configuration.task]
@@ -99,10 +103,13 @@ def train_model(
     progress: Progress = silent,
     checkpoint: Path | None = None,
     teachers: Path | None = None,
+    device: str = "cpu",
+    observe: Observe = unobserved,
 ) -> Trained:
     """The network of a configuration, learnt from some rows of a data set, whose label it gives.
 
-    ``checkpoint`` is a file to go on from after an interruption; ``teachers`` is the folder where they are kept.
+    ``checkpoint`` is a file to go on from after an interruption; ``teachers`` is the folder where they are kept;
+    ``device`` is torch's, for training; ``observe`` sees the network after each epoch.
     """
     method = configuration.method
     examples = TaskExamples(dataset, rows, schema, augmentation=augmentation_of(configuration), seed=seed)
@@ -112,10 +119,11 @@ def train_model(
     if teacher:
         examples = examples.taught_by(teacher)
     torch.manual_seed(seed)
-    module = BinaryNetwork(method.architecture.specs(schema), method.architecture.weights)
-    train(module, examples, method.training, seed, partial(progress, "train"), checkpoint)
+    module = BinaryNetwork(method.architecture.specs(schema), method.architecture.weights).to(device)
+    train(module, examples, method.training, seed, partial(progress, "train"), checkpoint, observe)
     if method.drop:
         tune(module, examples, method.drop, method, seed, partial(progress, "fine-tune"))
+    module.cpu()
     return Trained(module.export(), module.logit_unit, module)
 
 
@@ -176,15 +184,30 @@ def fit(
     thoroughness: Thoroughness = "full",
     progress: Progress = silent,
     checkpoint: Path | None = None,
+    device: str = "cpu",
+    watch: Watch | None = None,
+    own_schema: InputSchema | None = None,
+    learn: Learner | None = None,
 ) -> Fitted:
     """Train, measure and export a configuration. With ``evaluation_splits`` it is trained on other splits as well.
 
+    ``watch`` sees each epoch of the training. A provider's own data set has its ``own_schema``, and ``learn`` makes one
+    of the training rows of another split.
+
     Raises ArithmeticError if the exported network and torch disagree on any test row.
     """
-    schema = schema_of(configuration)
+    schema = schema_of(configuration, own_schema)
     evidence = Evidence.of(dataset, schema, split(dataset, PUBLISHED_SPLIT), configuration.validation_share)
     trained = train_model(
-        configuration, dataset, evidence.fitting_rows, schema, seed=seed, progress=progress, checkpoint=checkpoint
+        configuration,
+        dataset,
+        evidence.fitting_rows,
+        schema,
+        seed=seed,
+        progress=progress,
+        checkpoint=checkpoint,
+        device=device,
+        observe=unobserved if watch is None else EpochWatch(configuration, evidence.validation, watch),
     )
     network, held_out = trained.network, evidence.validation
     if configuration.output == "scores":
@@ -192,8 +215,9 @@ def fit(
         network = replace(network, head=Scores(len(dataset.classes), scale))
     agreeing = agreement(trained, evidence.test.bits)
     accuracies = []
+    learn = learn or partial(learn_schema, configuration.input_schema)
     for number, other in enumerate(splits(dataset, evaluation_splits)):
-        accuracies.append(_accuracy_on(configuration, dataset, other))
+        accuracies.append(_accuracy_on(configuration, dataset, other, learn(dataset, other)))
         progress("evaluate splits", number + 1, evaluation_splits)
     weights = weights_file(network)
     report = measure_report(
@@ -243,9 +267,8 @@ def agreement(trained: Trained, bits: Bits) -> TorchAgreement | None:
     return TorchAgreement(rows=len(bits), agree=agree)
 
 
-def _accuracy_on(configuration: ModelConfiguration, dataset: Dataset, rows: Split) -> float:
+def _accuracy_on(configuration: ModelConfiguration, dataset: Dataset, rows: Split, schema: InputSchema) -> float:
     """Test accuracy of a network trained on another split, with a schema learnt on its training rows alone."""
-    schema = learn_schema(configuration.input_schema, dataset, rows)
     fitting, _ = rows.validation(dataset, configuration.validation_share)
     trained = train_model(configuration, dataset, fitting, schema, seed=rows.seed)
     test = TaskExamples(dataset, rows.test, schema)

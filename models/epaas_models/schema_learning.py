@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epaas_models.datasets import Dataset, Split
+from epaas_models.learnt_features import learnt_schema, quantiles
 from epaas_shared.errors import InvalidRequest
-from epaas_shared.features import CategoryFeature, Feature, ImageFeature, NumberFeature, standardise
+from epaas_shared.features import CategoryFeature, ImageFeature, NumberFeature, standardise
 from epaas_shared.schema import InputSchema
 
 _PLAUSIBLE_FACTOR = 2.0
@@ -40,7 +41,7 @@ def equal_width_schema(dataset: Dataset, split: Split, *, bins: int, title: str,
     for name in dataset.features:
         column = dataset.columns[name][split.training]
         features.append(_number(name, column, np.linspace(column.min(), column.max(), bins + 1)[1:-1], "one-hot-bins"))
-    return _schema(dataset, split, features, title, f"{bins} equal-width bins a feature, one-hot", version)
+    return learnt_schema(dataset, split, features, title, f"{bins} equal-width bins a feature, one-hot", version)
 
 
 def threshold_schema(
@@ -60,10 +61,10 @@ def threshold_schema(
     for name in dataset.features:
         column = dataset.columns[name][split.training]
         equal = np.linspace(column.min(), column.max(), thresholds + 2)[1:-1]
-        edges = equal if spacing == "equal" else _quantiles(column, thresholds)
+        edges = equal if spacing == "equal" else quantiles(column, thresholds)
         features.append(_number(name, column, edges, "thresholds"))
     where = "at quantiles" if spacing == "quantile" else "equally spaced"
-    return _schema(dataset, split, features, title, f"up to {thresholds} thresholds a feature, {where}", version)
+    return learnt_schema(dataset, split, features, title, f"up to {thresholds} thresholds a feature, {where}", version)
 
 
 def diabetes_schema(dataset: Dataset, split: Split) -> InputSchema:
@@ -74,7 +75,7 @@ def diabetes_schema(dataset: Dataset, split: Split) -> InputSchema:
     """
     training = {name: column[split.training] for name, column in dataset.columns.items()}
     numbers = {
-        name: _number(name, column, _quantiles(column, _DIABETES_BINS - 1), "one-hot-bins")
+        name: _number(name, column, quantiles(column, _DIABETES_BINS - 1), "one-hot-bins")
         for name, column in training.items()
         if column.dtype != object
     }
@@ -88,7 +89,9 @@ def diabetes_schema(dataset: Dataset, split: Split) -> InputSchema:
         f"numbers in up to {_DIABETES_BINS} bins between quantiles, one-hot; "
         f"categories that {minimum} training rows have, one-hot, and a bit for any other"
     )
-    return _schema(dataset, split, features, "Readmission of a diabetic patient after a stay in hospital", description)
+    return learnt_schema(
+        dataset, split, features, "Readmission of a diabetic patient after a stay in hospital", description
+    )
 
 
 def image_schema(
@@ -114,7 +117,7 @@ def image_schema(
     )
     units = "standard deviations from a picture's mean" if standardised else "grey levels"
     description = f"a bit a pixel and threshold, at {', '.join(f'{at:g}' for at in thresholds)} {units}"
-    return _schema(dataset, split, [feature], title, description, version)
+    return learnt_schema(dataset, split, [feature], title, description, version)
 
 
 _CANCER_TITLE = "Breast tumour, from 30 measurements of its cells"
@@ -181,16 +184,6 @@ def _number(
     )
 
 
-def _quantiles(column: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """``count`` quantiles without the ends, or fewer where several are the same value or the least one.
-
-    If all are the least value, then the next one after it: rare other values are what such a column can tell.
-    """
-    found: NDArray[np.float64] = np.unique(np.quantile(column, np.linspace(0, 1, count + 2)[1:-1]))
-    above = found[found > column.min()]
-    return above if len(above) else np.unique(column)[1:2]
-
-
 def _minimum_count(counts: list[int], wanted: int) -> int:
     """The count from which on values are kept so that their number is nearest to ``wanted``."""
     ordered = np.sort(counts)
@@ -204,24 +197,3 @@ def _category(name: str, counts: Counter[str], minimum: int) -> CategoryFeature:
     ((commonest, _),) = counts.most_common(1)
     kept = sorted(text for text, count in counts.items() if count >= minimum or text == commonest)
     return CategoryFeature(name=name, values=tuple(kept), other=True, description=f"{len(counts)} values in training")
-
-
-def _schema(
-    dataset: Dataset, split: Split, features: Sequence[Feature], title: str, description: str, version: int = 1
-) -> InputSchema:
-    learnt_from: dict[str, Any] = {
-        "data": dataset.source,
-        "data_digest": dataset.digest,
-        "split": split.describe(),
-        "rows": len(split.training),
-    }
-    return InputSchema(
-        task=dataset.name,
-        version=version,
-        title=title,
-        description=description,
-        target=dataset.target,
-        classes=dataset.classes,
-        features=tuple(features),
-        learnt_from=learnt_from,
-    )

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from epaas_server.scopes import Scope
 from epaas_shared import __version__
 from epaas_shared.command import run_command
 
 if TYPE_CHECKING:
     from epaas_server.plan import Plan
     from epaas_server.registry import Registry
-    from epaas_shared.protocol import ModelVersion
+    from epaas_server.tokens import Token
+    from epaas_shared.protocol import Model, ModelVersion
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Serve encrypted predictions."
 )
 circuits = typer.Typer(no_args_is_help=True, help="The compiled circuit library of this machine.")
 app.add_typer(circuits, name="circuits")
+token = typer.Typer(no_args_is_help=True, help="Tokens of those who may publish over HTTP.")
+app.add_typer(token, name="token")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where bundles, keys, jobs and the database are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -31,6 +35,12 @@ Strategies = Annotated[
 ]
 TrustMeasuredRanges = Annotated[
     bool, typer.Option(help="Provide for the sums that training measured and a margin, not for every possible record.")
+]
+
+
+ModelArgument = Annotated[str, typer.Argument(help="The model's name.")]
+Expected = Annotated[
+    int | None, typer.Option(min=1, help="Refuse if another version than this is stable by now [default: do not look].")
 ]
 
 
@@ -76,49 +86,145 @@ def publish(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder, as `epaas-train fit` wrote it.")],
     strategy: Strategies = None,
     trust_measured_ranges: TrustMeasuredRanges = False,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Let it answer only those who name its version, until it is promoted.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Check a model bundle and make it the newest version of its name. Nothing is compiled, no client is told.
+    """Check a model bundle and let it answer as the next version of its name. Nothing is compiled, no client is told.
+
+    One that is a version already stays that version; publishing it is a promotion then.
 
     Example: epaas-server publish ./bundles/breast-cancer --data-dir ./data
     """
     from epaas_server.services import Services
+    from epaas_shared.protocol import Alias
 
     registry = Services.open(_settings(data_dir=data_dir)).registry
-    model = registry.publish(bundle, strategy or (), trust_measured_ranges=trust_measured_ranges)
+    alias = Alias.CANDIDATE if candidate else Alias.STABLE
+    model = registry.publish(bundle, strategy or (), trust_measured_ranges=trust_measured_ranges, alias=alias)
     _planned_result(registry, model, as_json)
 
 
 @app.command()
-def plan(
-    model: Annotated[str, typer.Argument(help="The model's name.")],
-    strategy: Strategies = None,
-    trust_measured_ranges: TrustMeasuredRanges = False,
+def promote(
+    name: ModelArgument,
+    version: Annotated[int, typer.Argument(min=1, help="The version that answers from now on.")],
+    expected: Expected = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Change how the newest version of a model is evaluated. Nothing is compiled, no client is told.
+    """Let a published version answer those who name the model alone. Predictions that run finish by their own version.
+
+    Example: epaas-server promote breast-cancer 2 --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    _stable_result(Services.open(_settings(data_dir=data_dir)).registry.promote(name, version, expected), as_json)
+
+
+@app.command()
+def rollback(name: ModelArgument, expected: Expected = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Let the version answer that was stable before the present one; twice goes two back.
+
+    Example: epaas-server rollback breast-cancer --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    _stable_result(Services.open(_settings(data_dir=data_dir)).registry.roll_back(name, expected), as_json)
+
+
+@app.command()
+def versions(name: ModelArgument, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List all versions of a model, and which are stable and the candidate.
+
+    Example: epaas-server versions breast-cancer --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    found = Services.open(_settings(data_dir=data_dir)).registry.versions_of(name)
+    lines = []
+    for each in found.versions:
+        aliases = [alias.value for alias, version in found.aliases.items() if version == each.version]
+        marks = f" ({', '.join(aliases)})" if aliases else ""
+        lines.append(f"{name} version {each.version}{marks}: {each.title}, {each.digest[:12]}")
+    _result(found.model_dump(mode="json"), "\n".join(lines), as_json)
+
+
+@app.command()
+def plan(
+    model: ModelArgument,
+    strategy: Strategies = None,
+    trust_measured_ranges: TrustMeasuredRanges = False,
+    version: Annotated[int | None, typer.Option(min=1, help="Of this version [default: the stable one].")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Change how a version of a model is evaluated. Nothing is compiled, no client is told.
 
     Example: epaas-server plan breast-cancer --strategy reduce-tree --data-dir ./data
     """
     from epaas_server.services import Services
 
     registry = Services.open(_settings(data_dir=data_dir)).registry
-    changed = registry.change_plan(model, strategy or (), trust_measured_ranges=trust_measured_ranges)
+    changed = registry.change_plan(model, strategy or (), trust_measured_ranges=trust_measured_ranges, version=version)
     _planned_result(registry, changed, as_json)
 
 
 @app.command()
 def models(data_dir: DataDir = None, as_json: Json = False) -> None:
-    """List the newest version of every published model, and how it is evaluated."""
+    """List the stable version of every published model, and how it is evaluated."""
     from epaas_server.services import Services
 
     registry = Services.open(_settings(data_dir=data_dir)).registry
-    versions = [(model, registry.plan(model)) for model in registry.versions()]
-    lines = [f"{model.name} version {model.version}: {model.title} ({_summary(plan)})" for model, plan in versions]
-    documents = [{**model.model_dump(mode="json"), "plan": plan.model_dump(mode="json")} for model, plan in versions]
+    planned = [(model, registry.plan(model)) for model in registry.versions()]
+    lines = [f"{model.name} version {model.version}: {model.title} ({_summary(plan)})" for model, plan in planned]
+    documents = [{**model.model_dump(mode="json"), "plan": plan.model_dump(mode="json")} for model, plan in planned]
     _result({"models": documents}, "\n".join(lines), as_json)
+
+
+@token.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(help="Whose it is, for the list.")],
+    scope: Annotated[Scope, typer.Option(help="What it allows.")],
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token and print it. It is shown only now: the server keeps no more than its SHA-256.
+
+    Example: epaas-server token create "training service" --scope publish --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    made, text = Services.open(_settings(data_dir=data_dir)).tokens.create(name, scope)
+    _result({**_token_document(made), "token": text}, text, as_json)
+
+
+@token.command("list")
+def list_tokens(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the tokens that are valid: their ids, names and scopes."""
+    from epaas_server.services import Services
+
+    found = Services.open(_settings(data_dir=data_dir)).tokens.all()
+    lines = [f"{each.id} {each.scope} {each.created_at:%Y-%m-%d} {each.name}" for each in found]
+    _result({"tokens": [_token_document(each) for each in found]}, "\n".join(lines), as_json)
+
+
+@token.command("revoke")
+def revoke_token(
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Let a token allow nothing from now on.
+
+    Example: epaas-server token revoke 3f0c5a9e1b2d4c68 --data-dir ./data
+    """
+    from epaas_server.services import Services
+
+    Services.open(_settings(data_dir=data_dir)).tokens.revoke(token_id)
+    _result({"revoked": token_id}, f"{token_id} is revoked", as_json)
 
 
 @circuits.command()
@@ -180,6 +286,15 @@ def _planned_result(registry: Registry, model: ModelVersion, as_json: bool) -> N
     text = f"{model.name} version {model.version} ({model.digest[:12]}, {model.cost.bootstraps} bootstraps a record)"
     document = {**model.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
     _result(document, f"{text}, by {_summary(plan)}", as_json)
+
+
+def _stable_result(model: Model, as_json: bool) -> None:
+    text = f"{model.name} version {model.version} ({model.digest[:12]}) is stable"
+    _result(model.model_dump(mode="json"), text, as_json)
+
+
+def _token_document(token: Token) -> dict[str, Any]:
+    return {"id": token.id, "name": token.name, "scope": token.scope, "created_at": token.created_at.isoformat()}
 
 
 def _summary(plan: Plan) -> str:

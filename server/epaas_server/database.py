@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     Engine,
     Float,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -21,6 +22,9 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    insert,
+    inspect,
+    select,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
@@ -53,6 +57,29 @@ model_versions = Table(
     Column("cost", JSON, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
     UniqueConstraint("name", "digest"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("alias", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("before", Integer),  # the number of the release that a roll back returns to
+    Column("released_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["name", "version"], ["model_versions.name", "model_versions.version"]),
+)
+"""What an alias named and names; rows are added and never changed (``releases``)."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 evaluation_keys = Table(
@@ -121,8 +148,29 @@ def open_database(url: str) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        known = set(inspect(connection).get_table_names())
+        metadata.create_all(connection)
+        if model_versions.name in known and releases.name not in known:
+            _release_earlier_versions(connection)
     return engine
+
+
+def _release_earlier_versions(connection: Connection) -> None:
+    """Of a database of a release without aliases, where the newest version answered: each was stable in its turn."""
+    order = (model_versions.c.name, model_versions.c.version)
+    for row in connection.execute(select(model_versions).order_by(*order)).all():
+        before = None if row.version == 1 else row.version - 1
+        connection.execute(
+            insert(releases).values(
+                name=row.name,
+                alias="stable",
+                number=row.version,
+                version=row.version,
+                before=before,
+                released_at=row.published_at,
+            )
+        )
 
 
 def reading(database: Engine) -> Connection:

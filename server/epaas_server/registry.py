@@ -1,6 +1,6 @@
 """Published models: their versions in the database, their bundles in content-addressed folders.
 
-Publishing compiles nothing and tells no client anything (C3(i)); the newest version answers the next request.
+Publishing compiles nothing and tells no client anything (C3(i)); the version that is stable answers the next request.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ import errno
 import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
+from epaas_server import releases
+from epaas_server.acceptance import Acceptance
 from epaas_server.blobs import storage_errors, write_durably
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.calibration import Calibration
@@ -25,7 +27,7 @@ from epaas_server.plan import Plan, cost_of, make_plan
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, WEIGHTS_FILE, BundleManifest
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
 from epaas_shared.profile import profile_by_digest
-from epaas_shared.protocol import Cost, ModelVersion
+from epaas_shared.protocol import Alias, Cost, Model, ModelVersion, ModelVersions
 from epaas_shared.report import Report, read_report
 from epaas_shared.schema import InputSchema
 
@@ -35,6 +37,8 @@ class Registry:
     database: Engine
     folder: Path
     """Where bundles are kept, one folder a digest."""
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    """What is required of a report before its bundle is published."""
 
     def bundle_folder(self, digest: str) -> Path:
         return self.folder / digest
@@ -48,29 +52,39 @@ class Registry:
         return Calibration(self.database)
 
     def publish(
-        self, source: Path, strategies: Sequence[str] = (), *, trust_measured_ranges: bool = False
+        self,
+        source: Path,
+        strategies: Sequence[str] = (),
+        *,
+        trust_measured_ranges: bool = False,
+        alias: Alias = Alias.STABLE,
     ) -> ModelVersion:
-        """Check the bundle in ``source``, copy it and make it the newest version of its name.
+        """Read the bundle in a folder and :meth:`add` it."""
+        return self.add(read_bundle(source), strategies, trust_measured_ranges=trust_measured_ranges, alias=alias)[0]
 
-        How it is evaluated is as in :func:`epaas_server.plan.make_plan`. A bundle that is already the newest version is
-        not published twice, but planned again. Raises :class:`InvalidInput`, and :class:`InvalidBundle` also for a
-        bundle without a reliability report on its own network.
+    def add(
+        self, bundle: Bundle, strategies: Sequence[str] = (), *, trust_measured_ranges: bool = False, alias: Alias
+    ) -> tuple[ModelVersion, bool]:
+        """Check a bundle, copy it and let ``alias`` name it; False with it where it was a version already.
+
+        How it is evaluated is as in :func:`epaas_server.plan.make_plan`; one that is a version already stays this
+        version and is planned again. Raises :class:`InvalidInput`, :class:`InvalidBundle` also for a bundle without a
+        reliability report on its own network, and :class:`BundleFallsShort` (``acceptance``).
         """
-        bundle = read_bundle(source)
         name = bundle.manifest.name
-        _check_report(bundle)
-        planned = _planned(bundle, make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges))
+        report = _report(bundle)
+        plan = make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges)
+        planned = _planned(bundle, plan)
+        self.acceptance.check(report, self.calibration.seconds(cost_of(bundle, plan), bundle.manifest.profile))
         with reading(self.database) as connection:
             _check_task(connection, bundle)
         self._copy(bundle)
         with self.database.begin() as connection:
+            versions = releases.lock(connection, name)
             _check_task(connection, bundle)  # once more, now that nobody else can write
-            newest = connection.execute(_newest(name)).first()
-            known = connection.execute(
-                select(model_versions.c.version).filter_by(name=name, digest=bundle.digest)
-            ).scalar()
+            known = next((version for version, digest in versions.items() if digest == bundle.digest), None)
+            version = max(versions, default=0) + 1 if known is None else known
             if known is None:
-                version = 1 if newest is None else newest.version + 1
                 connection.execute(
                     insert(model_versions).values(
                         name=name,
@@ -82,25 +96,52 @@ class Registry:
                         **planned,
                     )
                 )
-            elif newest is not None and newest.version != known:
-                raise InvalidBundle(
-                    f"this bundle is already published as version {known} of {name}; version {newest.version} is newer",
-                    field="name",
-                )
             else:
                 connection.execute(update(model_versions).filter_by(name=name, version=known).values(**planned))
-        return self.version(name)
+            releases.release(connection, name, alias, version)
+        return self.version(name, version), known is None
+
+    def promote(self, name: str, version: int, expected: int | None = None) -> Model:
+        """Let a version answer from now on; jobs that were asked for before keep theirs.
+
+        Nothing changes where it does already. Raises :class:`ModelNotFound`, and :class:`Conflict` where another
+        version than ``expected`` is stable by now.
+        """
+        with self.database.begin() as connection:
+            if version not in releases.lock(connection, name):
+                raise _not_found(name, version)
+            releases.release(connection, name, Alias.STABLE, version, expected)
+        return self.model(name)
+
+    def roll_back(self, name: str, expected: int | None = None) -> Model:
+        """Let the version answer that was stable before the present one; twice goes two back.
+
+        Raises :class:`ModelNotFound`, and :class:`Conflict` where there is none before, or where another version than
+        ``expected`` is stable by now.
+        """
+        with self.database.begin() as connection:
+            releases.lock(connection, name)
+            releases.roll_back(connection, name, expected)
+        return self.model(name)
 
     def change_plan(
-        self, name: str, strategies: Sequence[str] = (), *, trust_measured_ranges: bool = False
+        self,
+        name: str,
+        strategies: Sequence[str] = (),
+        *,
+        trust_measured_ranges: bool = False,
+        version: int | None = None,
     ) -> ModelVersion:
-        """Evaluate the newest version of a model in another way from now on; jobs that are queued keep theirs."""
-        version = self.version(name)
-        bundle = read_bundle(self.bundle_folder(version.digest))
+        """Evaluate a version of a model, the stable one where none is given, in another way from now on.
+
+        Jobs that are queued keep theirs.
+        """
+        model = self.version(name, version)
+        bundle = read_bundle(self.bundle_folder(model.digest))
         planned = _planned(bundle, make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges))
         with self.database.begin() as connection:
-            connection.execute(update(model_versions).filter_by(name=name, version=version.version).values(**planned))
-        return self.version(name)
+            connection.execute(update(model_versions).filter_by(name=name, version=model.version).values(**planned))
+        return self.version(name, model.version)
 
     def plan(self, model: ModelVersion) -> Plan:
         """How a version is evaluated at present."""
@@ -120,23 +161,47 @@ class Registry:
         return self.calibration.seconds(cost, model.profile, records)
 
     def versions(self) -> list[ModelVersion]:
-        """The newest version of each model, by name."""
+        """The stable version of each model, by name; a model that has none is left out."""
         with reading(self.database) as connection:
             names = connection.execute(select(model_versions.c.name).distinct().order_by(model_versions.c.name))
-            return [self.version(name) for name in names.scalars()]
+            rows = [connection.execute(releases.stable_version(name)).first() for name in names.scalars()]
+        return [self._document(row) for row in rows if row is not None]
 
     def version(self, name: str, version: int | None = None) -> ModelVersion:
-        """One version, the newest where none is given. Raises :class:`ModelNotFound`."""
+        """One version, the stable one where none is given. Raises :class:`ModelNotFound`."""
         row = self._row(name, version)
         return self._document(row)
 
+    def model(self, name: str) -> Model:
+        """The stable version, and what the aliases name. Raises :class:`ModelNotFound`."""
+        with reading(self.database) as connection:
+            row = connection.execute(releases.stable_version(name)).first()
+            aliases = releases.aliases(connection, name)
+        if row is None:
+            raise _not_found(name, None)
+        return Model(**dict(self._document(row)), aliases=aliases)
+
+    def versions_of(self, name: str) -> ModelVersions:
+        """All versions of a model, what its aliases name and what was stable. Raises :class:`ModelNotFound`."""
+        with reading(self.database) as connection:
+            query = select(model_versions).filter_by(name=name).order_by(model_versions.c.version)
+            rows = connection.execute(query).all()
+            aliases, history = releases.aliases(connection, name), releases.history(connection, name)
+        if not rows:
+            raise _not_found(name, None)
+        versions = [self._document(row) for row in rows]
+        return ModelVersions(name=name, aliases=aliases, versions=versions, history=history)
+
     def _row(self, name: str, version: int | None) -> Row[Any]:
-        query = _newest(name) if version is None else select(model_versions).filter_by(name=name, version=version)
+        query = (
+            releases.stable_version(name)
+            if version is None
+            else select(model_versions).filter_by(name=name, version=version)
+        )
         with reading(self.database) as connection:
             row = connection.execute(query).first()
         if row is None:
-            which = f"no version {version} of a model" if version is not None else "no model"
-            raise ModelNotFound(f"there is {which} named {name[:80]!r}", field="model")
+            raise _not_found(name, version)
         return row
 
     def report_file(self, model: ModelVersion) -> bytes:
@@ -207,8 +272,8 @@ class Registry:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_report(bundle: Bundle) -> None:
-    """The report is complete and of this network, not of another one."""
+def _report(bundle: Bundle) -> Report:
+    """The report, which is complete and of this network, not of another one."""
     report = read_report(bundle.files[REPORT_FILE])
     measured = (report.weights, report.task, report.classes)
     if measured != (bundle.manifest.files[WEIGHTS_FILE], bundle.schema.name, bundle.schema.classes):
@@ -217,6 +282,7 @@ def _check_report(bundle: Bundle) -> None:
             field=f"{REPORT_FILE}.weights",
             hint="`epaas-train report BUNDLE` measures this one",
         )
+    return report
 
 
 def _check_task(connection: Connection, bundle: Bundle) -> None:
@@ -231,8 +297,9 @@ def _check_task(connection: Connection, bundle: Bundle) -> None:
             )
 
 
-def _newest(name: str) -> Any:
-    return select(model_versions).filter_by(name=name).order_by(model_versions.c.version.desc()).limit(1)
+def _not_found(name: str, version: int | None) -> ModelNotFound:
+    which = "no stable version" if version is None else f"no version {version}"
+    return ModelNotFound(f"there is {which} of a model named {name[:80]!r}", field="model")
 
 
 def _planned(bundle: Bundle, plan: Plan) -> dict[str, Any]:

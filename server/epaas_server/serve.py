@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 from types import FrameType
@@ -19,11 +18,11 @@ from epaas_server.api.app import create_app
 from epaas_server.circuits.library import ensure_library
 from epaas_server.jobs.processes import WorkerProcesses
 from epaas_server.jobs.worker import Worker
-from epaas_server.logging import configure_logging
 from epaas_server.services import Services
 from epaas_server.settings import Settings
-from epaas_shared.errors import Unavailable
 from epaas_shared.profile import default_profile
+from epaas_web.logging import configure_logging
+from epaas_web.serving import listen
 
 _log = structlog.get_logger()
 
@@ -31,10 +30,10 @@ _log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Builds the circuit library first where this machine does not have it."""
     configure_logging()
+    Services.open(settings).close()  # settings are refused at once; the tables exist before the workers look for them
     if settings.workers:
         _log.info("circuit library ready", folder=str(ensure_library(settings.cache_dir, default_profile())))
-    listener = _listen(settings)
-    Services.open(settings).close()  # the tables exist before the workers look for them
+    listener = listen(settings.host, settings.port)
     workers = WorkerProcesses(settings)
     config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5)
     host, port = listener.getsockname()[:2]
@@ -51,7 +50,8 @@ def serve(settings: Settings) -> None:
 def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     """One evaluation slot, until told to stop."""
     configure_logging()
-    services = Services.open(settings)
+    # a worker publishes nothing, and is to start whatever has become of the file by now
+    services = Services.open(settings.model_copy(update={"acceptance_file": ""}))
     worker = Worker(settings, services.jobs, services.keys, services.registry, services.blobs)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -71,12 +71,3 @@ def _watch_stdin(worker: Worker) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     worker.stop.set()
-
-
-def _listen(settings: Settings) -> socket.socket:
-    try:
-        return socket.create_server((settings.host, settings.port), backlog=2048, reuse_port=False)
-    except OSError as error:
-        raise Unavailable(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", hint="choose another --port"
-        ) from None

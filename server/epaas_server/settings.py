@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     """The compiled circuit library; may be removed at any time and is then built again."""
     database_url: str = ""
     """Empty: SQLite in ``data_dir``."""
+    acceptance_file: str = ""
+    """What is required of models before they are published (``acceptance``), TOML. Empty: a valid report."""
 
     workers: int = Field(default=1, ge=0, le=64)
     """Evaluation slots that ``serve`` starts; each has one child process."""
@@ -34,6 +36,8 @@ class Settings(BaseSettings):
     """Address space that an evaluation child may use beyond what loading the runtime takes. The runtime reserves 2.2 GB
     of it at its first call, of which it uses little, and hangs where it does not get them."""
 
+    max_bundle_bytes: int = Field(default=64 * MEGABYTE, ge=1)
+    """The largest bundle that is taken over HTTP, report and all."""
     max_evaluation_keys_bytes: int = Field(default=200 * MEGABYTE, ge=1)
     max_record_bytes: int = Field(default=16 * MEGABYTE, ge=1)
     max_records_per_prediction: int = Field(default=64, ge=1)

@@ -7,23 +7,32 @@
     │   ├── InvalidCiphertext        an encrypted record or result is damaged or of another shape
     │   ├── InvalidEvaluationKeys    evaluation keys are damaged or fail their trial run
     │   ├── InvalidBundle            a model bundle does not fit its digests, schema or profile
+    │   │   └── BundleFallsShort     its report does not reach what the operator requires of its task
+    │   ├── InvalidTable             a data set, or what its provider says of it, cannot be used; it lists every fault
     │   ├── DigestMismatch           bytes do not have the digest that they were announced with
     │   ├── ProfileMismatch          a parameter set that this side does not ship
     │   └── PayloadTooLarge          a body over the limit
+    ├── Unauthorised                 no token, or one that the server does not know
+    ├── Forbidden                    a token that is good, but not for this
     ├── NotFound
     │   ├── ModelNotFound
     │   ├── SchemaNotFound
     │   ├── EvaluationKeysNotFound
     │   ├── PredictionNotFound
+    │   ├── TrainingJobNotFound      (training)
+    │   ├── TaskNotFound             (training) no own task of this name
+    │   ├── TokenNotFound
     │   └── SecretKeysNotFound       (client) no such keys in the keystore
     ├── Conflict
     │   ├── IdempotencyConflict      an idempotency key came back with another request
     │   ├── ResultNotReady           a result was asked for too early
     │   ├── PredictionCancelled      a result was asked for of a cancelled prediction
+    │   ├── JobCancelled             (training) the job was cancelled before it had a bundle
+    │   ├── BundleNotReady           (training) a bundle was asked for too early
     │   └── KeyMismatch              a ciphertext and evaluation keys (or secret keys) of different clients
     ├── PredictionFailed             the evaluation failed; the detail says why
     ├── DecryptionFailed             (client) a result does not decrypt to a valid prediction
-    ├── ConfigurationError           (client) a setting, an address or a file's permissions are not as they must be
+    ├── ConfigurationError           a setting, an address or a file's permissions are not as they must be
     ├── WrongPassphrase              (client) the passphrase does not open the secret keys
     ├── ServerUnreachable            (client) no answer from the server
     ├── StorageFull                  the server has no room; nothing was lost
@@ -37,8 +46,9 @@ client raises what the server meant. This module knows neither HTTP libraries no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 
 class EpaasError(Exception):
@@ -98,6 +108,72 @@ class InvalidBundle(InvalidInput):
     title = "The model bundle cannot be published"
 
 
+@dataclass(frozen=True)
+class Shortfall:
+    """One thing that a bundle's report does not reach."""
+
+    measure: str
+    """Its name in the operator's file, such as ``accuracy``."""
+    required: float
+    bound: Literal["at least", "at most"]
+    measured: float | None = None
+    """None where it was not measured."""
+
+    def __str__(self) -> str:
+        measured = "not measured" if self.measured is None else f"{self.measured:.6g}"
+        return f"{self.measure} is {measured}, required {self.bound} {self.required:.6g}"
+
+
+class BundleFallsShort(InvalidBundle):
+    code = "bundle-falls-short"
+    title = "The model bundle falls short of what its task requires"
+    default_hint = "the server's operator sets what a task requires"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        hint: str | None = None,
+        shortfalls: Sequence[Shortfall] = (),
+    ) -> None:
+        super().__init__(detail, field=field, hint=hint)
+        self.shortfalls = tuple(shortfalls)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One of several things that are wrong with something: where, what, and what to do about it."""
+
+    field: str
+    """A column, or an entry of a document such as ``columns.age.minimum``."""
+    detail: str
+    hint: str
+    line: int | None = None
+    """Of the file, from 1; the first one where there are several."""
+
+    @property
+    def what(self) -> str:
+        """The detail, with the line."""
+        return self.detail if self.line is None else f"line {self.line}: {self.detail}"
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.what}"
+
+
+class InvalidTable(InvalidInput):
+    """``faults`` are all that were found, where several were."""
+
+    code = "invalid-table"
+    title = "The data set cannot be used"
+
+    def __init__(
+        self, detail: str, *, field: str | None = None, hint: str | None = None, faults: Sequence[Fault] = ()
+    ) -> None:
+        super().__init__(detail, field=field, hint=hint)
+        self.faults = tuple(faults)
+
+
 class DigestMismatch(InvalidInput):
     code = "digest-mismatch"
     title = "The bytes do not have the announced digest"
@@ -114,6 +190,24 @@ class PayloadTooLarge(InvalidInput):
     code = "payload-too-large"
     title = "The body is too large"
     status = 413
+
+
+class Unauthorised(EpaasError):
+    code = "unauthorised"
+    title = "This needs a token"
+    status = 401
+    exit_code = 4
+    default_hint = (
+        "send `Authorization: Bearer TOKEN`; the server's operator makes one with `epaas-server token create`"
+    )
+
+
+class Forbidden(EpaasError):
+    code = "forbidden"
+    title = "The token does not allow this"
+    status = 403
+    exit_code = 4
+    default_hint = "ask the server's operator for a token of another scope"
 
 
 class NotFound(EpaasError):
@@ -144,6 +238,22 @@ class PredictionNotFound(NotFound):
     code = "prediction-not-found"
     title = "There is no such prediction"
     default_hint = "`epaas jobs list` shows the predictions that this machine asked for"
+
+
+class TrainingJobNotFound(NotFound):
+    code = "training-job-not-found"
+    title = "There is no such training job"
+
+
+class TaskNotFound(NotFound):
+    code = "task-not-found"
+    title = "There is no such task"
+
+
+class TokenNotFound(NotFound):
+    code = "token-not-found"
+    title = "There is no such token"
+    default_hint = "`epaas-server token list` shows them"
 
 
 class SecretKeysNotFound(NotFound):
@@ -177,6 +287,17 @@ class PredictionCancelled(Conflict):
     exit_code = 6
 
 
+class JobCancelled(Conflict):
+    code = "training-job-cancelled"
+    title = "The training job was cancelled"
+    exit_code = 6
+
+
+class BundleNotReady(Conflict):
+    code = "bundle-not-ready"
+    title = "The training job has no bundle yet"
+
+
 class KeyMismatch(Conflict):
     code = "key-mismatch"
     title = "The ciphertext and the keys do not belong together"
@@ -200,7 +321,7 @@ class DecryptionFailed(EpaasError):
 
 class ConfigurationError(EpaasError):
     code = "configuration"
-    title = "The client is not set up for this"
+    title = "This side is not set up for this"
     status = 400
     exit_code = 3
 

@@ -14,20 +14,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from epaas_shared.digest import Digest
-from epaas_shared.errors import EpaasError, error_class
+from epaas_shared.errors import BundleFallsShort, EpaasError, Fault, InvalidTable, Shortfall, error_class
 from epaas_shared.scores import ScoreScale
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 EVALUATION_KEYS_MEDIA_TYPE = "application/vnd.epaas.evaluation-keys"
 RECORD_MEDIA_TYPE = "application/vnd.epaas.record"
 RESULT_MEDIA_TYPE = "application/vnd.epaas.result"
+BUNDLE_MEDIA_TYPE = "application/zip"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 PROBLEM_TYPE_PREFIX = "urn:epaas:problem:"
+MAX_VERSION = 2**31 - 1
 
 
 class Document(BaseModel):
@@ -47,6 +49,10 @@ class Problem(Document):
     field: str | None = None
     hint: str | None = None
     instance: str | None = None
+    shortfalls: tuple[Shortfall, ...] | None = Field(
+        None, description="of a bundle that was refused: everything that its report does not reach"
+    )
+    faults: tuple[Fault, ...] | None = Field(None, description="of a table that was refused: all that was found wrong")
 
     @classmethod
     def of(cls, error: EpaasError, instance: str | None = None) -> Problem:
@@ -59,11 +65,18 @@ class Problem(Document):
             field=error.field,
             hint=error.hint,
             instance=instance,
+            shortfalls=error.shortfalls if isinstance(error, BundleFallsShort) else None,
+            faults=error.faults if isinstance(error, InvalidTable) else None,
         )
 
     def error(self) -> EpaasError:
         """The error that this document describes, of its own class."""
-        return error_class(self.code)(self.detail, field=self.field, hint=self.hint)
+        kind = error_class(self.code)
+        if issubclass(kind, BundleFallsShort):
+            return kind(self.detail, field=self.field, hint=self.hint, shortfalls=self.shortfalls or ())
+        if issubclass(kind, InvalidTable):
+            return kind(self.detail, field=self.field, hint=self.hint, faults=self.faults or ())
+        return kind(self.detail, field=self.field, hint=self.hint)
 
 
 class Cost(Document):
@@ -97,9 +110,62 @@ class ModelVersion(Document):
 
 
 class ModelList(Document):
-    """The newest version of each model."""
+    """The stable version of each model."""
 
     models: list[ModelVersion]
+
+
+class Alias(StrEnum):
+    """``stable`` answers requests that name the model alone; ``candidate`` is what was last published as one."""
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+
+
+class Model(ModelVersion):
+    """The stable version of a model, and the versions that its aliases name."""
+
+    aliases: dict[Alias, int]
+
+
+class Release(Document):
+    """A version became the stable one."""
+
+    version: int
+    released_at: datetime
+
+
+class ModelVersions(Document):
+    """All versions of a model."""
+
+    name: str
+    aliases: dict[Alias, int]
+    versions: list[ModelVersion] = Field(description="from the first on")
+    history: list[Release] = Field(description="what was stable when, from the first on; a roll back is one more entry")
+
+
+class Instruction(Document):
+    """A document that asks for a change; a member that is not known is refused, for it may be a misspelt one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ExpectedVersion = Annotated[
+    int | None, Field(ge=1, le=MAX_VERSION, description="refuse with 409 if another version is stable by now")
+]
+
+
+class Promotion(Instruction):
+    """Make a version the stable one."""
+
+    version: int = Field(ge=1, le=MAX_VERSION)
+    expected: ExpectedVersion = None
+
+
+class RollBack(Instruction):
+    """Make the version stable that was so before the present one."""
+
+    expected: ExpectedVersion = None
 
 
 class KeysState(StrEnum):

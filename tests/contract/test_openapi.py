@@ -13,7 +13,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance, unsuppor
 
 from epaas_server.api.app import create_app
 from epaas_server.settings import Settings
-from epaas_shared.protocol import EVALUATION_KEYS_MEDIA_TYPE, PROBLEM_MEDIA_TYPE, RECORD_MEDIA_TYPE
+from epaas_shared.protocol import (
+    BUNDLE_MEDIA_TYPE,
+    EVALUATION_KEYS_MEDIA_TYPE,
+    PROBLEM_MEDIA_TYPE,
+    RECORD_MEDIA_TYPE,
+)
 from tests.conftest import TOY_NETWORK, TOY_SCHEMA, Server, write_bundle
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
@@ -32,7 +37,15 @@ def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     quiet.stop()
 
 
-@schemathesis.serializer(EVALUATION_KEYS_MEDIA_TYPE, RECORD_MEDIA_TYPE)
+@pytest.fixture(scope="module")
+def token(quiet_server: Server) -> str:
+    """Of a provider, so that publishing is not refused before a request is looked at."""
+    made = quiet_server.command("token", "create", "contract", "--scope", "publish")
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+@schemathesis.serializer(BUNDLE_MEDIA_TYPE, EVALUATION_KEYS_MEDIA_TYPE, RECORD_MEDIA_TYPE)
 def send_text(_context: schemathesis.SerializationContext, value: object) -> bytes:
     """Binary bodies are sent as they were generated."""
     return str(value).encode(errors="surrogatepass")
@@ -43,8 +56,9 @@ interface = schemathesis.openapi.from_dict(create_app(Settings()).openapi()).exc
 
 @interface.parametrize()
 @settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_documented(case: schemathesis.Case, quiet_server: Server) -> None:
-    response = case.call(base_url=quiet_server.url)
+def test_every_answer_is_documented(case: schemathesis.Case, quiet_server: Server, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if case.operation.definition.raw.get("security") else None
+    response = case.call(base_url=quiet_server.url, headers=headers)
     assert response.status_code < 500 or case.path == "/readyz", response.text
     if response.status_code >= 400:
         assert response.headers["content-type"] == [PROBLEM_MEDIA_TYPE] or case.path == "/readyz"
@@ -63,3 +77,14 @@ def test_operation_ids_are_plain_names(tmp_path: Path) -> None:
     assert len(operations) == len(set(operations))
     assert "create_prediction" in operations
     assert all(operation.isidentifier() for operation in operations)
+
+
+def test_publishing_alone_needs_a_token(tmp_path: Path) -> None:
+    document = create_app(Settings(data_dir=tmp_path)).openapi()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    secured = {operation["operationId"] for operation in operations if "security" in operation}
+    assert secured == {"publish_version", "promote_version", "roll_back_model"}
+    assert all(
+        {"401", "403"} <= set(operation["responses"]) for operation in operations if operation["operationId"] in secured
+    )
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from epaas_models.configuration import ModelConfiguration
+from epaas_models.tables.own_tasks import OwnData
 from epaas_shared.digest import digest_json
+from epaas_shared.protocol import Alias
+
+
+class PublishingRequest(BaseModel):
+    """Publish the bundle once it is there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    server: str
+    token_file: Path
+    """Read when it is needed, so that no token is in a job's folder."""
+    alias: Alias = Alias.CANDIDATE
 
 
 class TrainingRequest(BaseModel):
@@ -22,6 +36,9 @@ class TrainingRequest(BaseModel):
     """Of the reliability report."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto``: a GPU where there is one. The same weights again are promised on the processor alone."""
+    own: OwnData | None = None
+    """The provider's own data, where the task is not one of this release."""
+    publish: PublishingRequest | None = None
     command: str
     """What the bundle's provenance names."""
     output: str | None = None
@@ -30,4 +47,5 @@ class TrainingRequest(BaseModel):
     @property
     def digest(self) -> str:
         """Of what decides the weights: the same for a request that only measures more, or says other things."""
-        return digest_json({"configuration": self.configuration.training_digest, "seed": self.seed})
+        own = {} if self.own is None else {"rows": self.own.rows.name, "schema": self.own.input_schema.digest}
+        return digest_json({"configuration": self.configuration.training_digest, "seed": self.seed, **own})

@@ -10,6 +10,7 @@ import torch
 from epaas_models.datasets import DataSettings, load
 from epaas_models.fit import Fitted, fit
 from epaas_models.jobs.folder import JobFolder
+from epaas_models.publishing import publish, read_token
 from epaas_models.watching import EpochSeen
 from epaas_shared.errors import Conflict, EpaasError, InternalError, JobCancelled
 from epaas_shared.protocol import Problem
@@ -48,10 +49,10 @@ def run(job: JobFolder, data: DataSettings, progress: Progress = lambda _what, _
 
 
 def _fit(job: JobFolder, data: DataSettings, note: _Notes) -> Fitted:
-    request = job.request
-    dataset = load(request.configuration.task, data, note)
+    request, own = job.request, job.request.own
+    dataset = load(request.configuration.task, data, note) if own is None else own.dataset()
     job.bundle.mkdir(exist_ok=True)
-    return fit(
+    fitted = fit(
         request.configuration,
         dataset,
         job.bundle,
@@ -63,7 +64,15 @@ def _fit(job: JobFolder, data: DataSettings, note: _Notes) -> Fitted:
         checkpoint=job.checkpoint,
         device=device_of(request.device),
         watch=note.epoch,
+        own_schema=None if own is None else own.input_schema,
+        learn=None if own is None else own.learn,
     )
+    if (asked := request.publish) is not None:
+        note("publish", 0, 1)
+        published = publish(job.bundle, asked.server, read_token(asked.token_file), alias=asked.alias)
+        job.add_event({"event": "published", "version": published.version, "alias": asked.alias.value})
+        note("publish", 1, 1)
+    return fitted
 
 
 def device_of(wish: str) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
-from epaas_server.api import evaluation_keys, models, operations, predictions, reports
-from epaas_server.api.problems import add_problem_handlers
-from epaas_server.pages import STATIC_FOLDER
+from epaas_server.api import comparison, evaluation_keys, models, operations, predictions, releases, reports
+from epaas_server.api.problems import add_database_handler
 from epaas_server.services import Services
 from epaas_server.settings import Settings
 from epaas_shared import __version__
-from epaas_shared.protocol import Problem
+from epaas_web.pages.environment import STATIC_FOLDER
+from epaas_web.problems import add_problem_handlers
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -37,26 +36,13 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # the documentation pages would load scripts from elsewhere
         redoc_url=None,
     )
-    for module in (models, reports, evaluation_keys, predictions, operations):
+    for module in (models, releases, reports, comparison, evaluation_keys, predictions, operations):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
     add_problem_handlers(app)
-    _describe_problems(app)
+    add_database_handler(app)
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Add the problem document to the OpenAPI components that ``problem_responses`` refers to."""
-    make = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = make()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.setdefault("Problem", Problem.model_json_schema())
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

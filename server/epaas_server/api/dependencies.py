@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 
 from epaas_server.services import Services
 from epaas_shared.digest import DIGEST_PATTERN
+from epaas_shared.protocol import MAX_VERSION
 
 
 def _services(request: Request) -> Services:
@@ -19,5 +20,4 @@ ServicesDependency = Annotated[Services, Depends(_services)]
 DigestPath = Annotated[str, Path(pattern=DIGEST_PATTERN, description="SHA-256, 64 hexadecimal digits")]
 ModelName = Annotated[str, Path(max_length=100)]
 PredictionId = Annotated[str, Path(max_length=100)]
-MAX_VERSION = 2**31 - 1
 VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION)]

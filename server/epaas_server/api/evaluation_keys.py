@@ -5,9 +5,7 @@ from __future__ import annotations
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from epaas_server.api.bodies import limited_chunks
 from epaas_server.api.dependencies import DigestPath, ServicesDependency
-from epaas_server.api.problems import problem_responses
 from epaas_server.evaluation_keys import check_start
 from epaas_shared.errors import (
     DigestMismatch,
@@ -19,6 +17,8 @@ from epaas_shared.errors import (
 )
 from epaas_shared.frame import MAX_HEADER_BYTES, PREFIX_BYTES, EvaluationKeysHeader, FrameStart, decode_frame_start
 from epaas_shared.protocol import EVALUATION_KEYS_MEDIA_TYPE, EvaluationKeys
+from epaas_web.bodies import limited_chunks
+from epaas_web.problems import problem_responses
 
 router = APIRouter(prefix="/v1/evaluation-keys", tags=["evaluation keys"])
 

@@ -13,9 +13,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from epaas_server.api.bodies import limited_body
-from epaas_server.api.dependencies import MAX_VERSION, PredictionId, ServicesDependency
-from epaas_server.api.problems import problem_responses
+from epaas_server.api.dependencies import PredictionId, ServicesDependency
 from epaas_server.jobs.store import NewPrediction, new_job_id
 from epaas_server.services import Services
 from epaas_shared.digest import digest_bytes, digest_json
@@ -37,12 +35,15 @@ from epaas_shared.errors import (
 from epaas_shared.frame import SEEDED_BYTES, RecordHeader, decode_frame
 from epaas_shared.profile import profile_by_digest
 from epaas_shared.protocol import (
+    MAX_VERSION,
     RECORD_MEDIA_TYPE,
     RESULT_MEDIA_TYPE,
     ModelVersion,
     Prediction,
     PredictionState,
 )
+from epaas_web.bodies import limited_body
+from epaas_web.problems import problem_responses
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 
@@ -72,7 +73,9 @@ async def create_prediction(
     response: Response,
     services: ServicesDependency,
     model: Annotated[str, Query(max_length=100)],
-    version: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="the newest where none is given")] = None,
+    version: Annotated[
+        int | None, Query(ge=1, le=MAX_VERSION, description="the stable one where none is given")
+    ] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     evaluation_keys: Annotated[
         str | None, Header(description="digest of the keys to evaluate with; must be those of the ciphertext")

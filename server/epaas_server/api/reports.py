@@ -7,13 +7,14 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from epaas_server.api.dependencies import ModelName, ServicesDependency, VersionPath
-from epaas_server.api.negotiation import conditional, preferred
-from epaas_server.api.problems import problem_responses
 from epaas_server.pages import Listed, listing_page, older_report_page, report_page
 from epaas_server.services import Services
 from epaas_shared.errors import ModelNotFound
 from epaas_shared.protocol import ModelVersion
 from epaas_shared.report import Report
+from epaas_web.negotiation import conditional, preferred
+from epaas_web.pages.environment import PAGE_HEADERS
+from epaas_web.problems import problem_responses
 
 router = APIRouter(tags=["reports"])
 
@@ -34,22 +35,13 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "As the clie
 
 _PUBLISHED = {"Cache-Control": "max-age=86400, immutable"}
 """A published version never changes."""
-_CURRENT = {"Cache-Control": "no-cache"}
-"""Pages tell what a record costs here, which calibration may change: they are asked for anew, at little cost."""
-_SECURITY = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-}
 _VARIES = {"Vary": "Accept"}
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 
 
 @router.get("/", response_class=Response, responses={**_AS_PAGE, **_UNCHANGED, **problem_responses()})
 def show_models_page(request: Request, services: ServicesDependency) -> Response:
-    """A page of the newest version of every model, with what its report comes down to."""
+    """A page of the stable version of every model, with what its report comes down to."""
     models = services.registry.versions()
     listed = [Listed(model, services.registry.reliability(model)) for model in models]
     return _page(request, listing_page(listed))
@@ -107,4 +99,4 @@ def _report_page(request: Request, services: Services, model: ModelVersion, head
 
 
 def _page(request: Request, page: str, headers: dict[str, str] | None = None) -> Response:
-    return conditional(request, page.encode(), HTML, {**_CURRENT, **_SECURITY, **_NO_SNIFFING, **(headers or {})})
+    return conditional(request, page.encode(), HTML, {**PAGE_HEADERS, **(headers or {})})

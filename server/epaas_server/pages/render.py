@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from epaas_server.pages.chapters import chapters
-from epaas_shared import __version__
+from epaas_server.pages.comparison import Column, comparison_tables
 from epaas_shared.protocol import Cost, ModelVersion
-from epaas_shared.quantities import count, decimal, duration, size
+from epaas_shared.quantities import count, duration, size
 from epaas_shared.report import Report
 from epaas_shared.report.words import MARKS, Verdict, verdicts
-
-STATIC_FOLDER: Final = Path(__file__).parent / "static"
+from epaas_web.pages.environment import environment
 
 _FROM_REPORT: Final = "../" * 5
 """The way from ``/v1/models/{name}/versions/{version}/report`` to the root."""
@@ -56,6 +52,11 @@ def older_report_page(model: ModelVersion) -> str:
     return _render("older.html", root=_FROM_REPORT, model=model)
 
 
+def comparison_page(title: str, columns: Sequence[Column], *, root: str) -> str:
+    """Versions side by side; ``root`` is the way from the page to the server's root."""
+    return _render("comparison.html", root=root, title=title, columns=columns, tables=comparison_tables(columns))
+
+
 def cost_in_words(cost: Cost) -> str:
     """``about 35 s``, or bootstraps where this server has not been calibrated."""
     return f"about {duration(cost.seconds)}" if cost.seconds is not None else f"{count(cost.bootstraps)} bootstraps"
@@ -67,29 +68,9 @@ def _cost_here(cost: Cost) -> Verdict:
     return Verdict("Cost", "neutral", cost_in_words(cost).capitalize(), text)
 
 
-def _exact(value: str | float | None) -> str:
-    """A number behind a diagram: whole ones as they are, others to four digits."""
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    return count(int(value)) if value == int(value) and abs(value) >= 2 else f"{value:.4g}"
-
-
-def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("epaas_server.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"exact": _exact, "decimal": decimal, "cost": cost_in_words}
-    made.globals |= {"release": __version__, "marks": MARKS}
-    return made
-
-
-_PAGES = _environment()
+_PAGES = environment("epaas_server.pages")
+_PAGES.filters |= {"cost": cost_in_words}
+_PAGES.globals |= {"marks": MARKS}
 
 
 def _render(template: str, **names: Any) -> str:

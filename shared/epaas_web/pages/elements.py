@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from epaas_server.pages.diagrams.canvas import Diagram
 from epaas_shared.quantities import Interval, count, decimal, percent, span
 from epaas_shared.report.measures import Measure, Rate
+from epaas_web.pages.diagrams.canvas import Diagram
 
 
 @dataclass(frozen=True)

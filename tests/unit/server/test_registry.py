@@ -90,16 +90,6 @@ def test_the_same_bundle_twice_is_published_once(registry: Registry, tmp_path: P
         registry.version("toy", 2)
 
 
-def test_an_older_bundle_does_not_come_back(registry: Registry, tmp_path: Path) -> None:
-    old = titled("one", tmp_path)
-    registry.publish(old)
-    new = registry.publish(titled("two", tmp_path))
-    with pytest.raises(InvalidBundle) as caught:
-        registry.publish(old)
-    assert caught.value.field == "name"
-    assert registry.version("toy") == new
-
-
 def test_a_task_is_not_published_again_with_another_schema(registry: Registry, tmp_path: Path) -> None:
     first = registry.publish(BundleParts().write(tmp_path / "one"))
     changed = BundleParts(schema=toy_schema(2, 3, title="another"), changes={"name": "other"})

@@ -14,14 +14,14 @@ from tests.full_report_making import distribution, full_report, rate
 from tests.report_making import least_report
 
 from epaas_server.pages import Listed, listing_page, report_page
-from epaas_server.pages.diagrams.boxes import boxes
-from epaas_server.pages.diagrams.canvas import Axis, Diagram, covering
-from epaas_server.pages.diagrams.intervals import Estimate, intervals
 from epaas_shared.profile import default_profile
 from epaas_shared.protocol import Cost, ModelVersion
 from epaas_shared.report import Report
 from epaas_shared.report.accuracy import ClassAccuracy
 from epaas_shared.report.words import family
+from epaas_web.pages.diagrams.boxes import boxes
+from epaas_web.pages.diagrams.canvas import Axis, Diagram, covering
+from epaas_web.pages.diagrams.intervals import Estimate, intervals
 
 EVIL = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 

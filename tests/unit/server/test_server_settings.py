@@ -35,6 +35,8 @@ def test_the_defaults_serve_this_machine_alone() -> None:
         ("data_dir", "/srv/épaas data", Path("/srv/épaas data")),
         ("cache_dir", "/var/cache/x", Path("/var/cache/x")),
         ("database_url", "postgresql://a:b%40@c/d", "postgresql://a:b%40@c/d"),
+        ("acceptance_file", "/etc/epaas/acceptance.toml", "/etc/epaas/acceptance.toml"),
+        ("max_bundle_bytes", "1000", 1000),
         ("workers", "0", 0),
         ("threads", "3", 3),
         ("keyset_cache_bytes", "0", 0),

@@ -8,9 +8,9 @@ from epaas_server.pages.chapters.calibration import calibration_chapter
 from epaas_server.pages.chapters.generalisation import generalisation_chapter
 from epaas_server.pages.chapters.provenance import claims_chapter, provenance_chapter, reading_chapter
 from epaas_server.pages.chapters.robustness import robustness_chapter
-from epaas_server.pages.elements import Chapter
 from epaas_shared.protocol import ModelVersion
 from epaas_shared.report import Report
+from epaas_web.pages.elements import Chapter
 
 
 def chapters(report: Report, model: ModelVersion) -> tuple[Chapter, ...]:

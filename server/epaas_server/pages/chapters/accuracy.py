@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from math import sqrt
 
-from epaas_server.pages.diagrams.canvas import Diagram
-from epaas_server.pages.diagrams.intervals import Estimate, intervals
-from epaas_server.pages.elements import (
+from epaas_shared.quantities import count, decimal, percent
+from epaas_shared.report import Report
+from epaas_shared.report.accuracy import Accuracy, Spread, Subgroup
+from epaas_web.pages.diagrams.canvas import Diagram
+from epaas_web.pages.diagrams.intervals import Estimate, intervals
+from epaas_web.pages.elements import (
     Block,
     Cell,
     Chapter,
@@ -22,9 +25,6 @@ from epaas_server.pages.elements import (
     share_cell,
     text_cell,
 )
-from epaas_shared.quantities import count, decimal, percent
-from epaas_shared.report import Report
-from epaas_shared.report.accuracy import Accuracy, Spread, Subgroup
 
 CONFUSION_CLASSES = 12
 """Up to so many classes the whole confusion matrix is shown; of more, the pairs that are confused most."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from epaas_server.pages.elements import Block, Cell, Chapter, Table, Text, count_cell, facts, share_cell, text_cell
 from epaas_shared.protocol import ModelVersion
 from epaas_shared.quantities import count, duration, size
 from epaas_shared.report.agreement import Agreement, EncryptedAgreement
+from epaas_web.pages.elements import Block, Cell, Chapter, Table, Text, count_cell, facts, share_cell, text_cell
 
 
 def agreement_chapter(found: Agreement, model: ModelVersion) -> Chapter:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from epaas_server.pages.diagrams.canvas import Diagram
-from epaas_server.pages.diagrams.intervals import Estimate, intervals
-from epaas_server.pages.diagrams.reliability import reliability
-from epaas_server.pages.elements import (
+from epaas_shared.quantities import count, decimal, span
+from epaas_shared.report.calibration import Calibration, CalibrationMeasures
+from epaas_web.pages.diagrams.canvas import Diagram
+from epaas_web.pages.diagrams.intervals import Estimate, intervals
+from epaas_web.pages.diagrams.reliability import reliability
+from epaas_web.pages.elements import (
     Block,
     Cell,
     Chapter,
@@ -20,8 +22,6 @@ from epaas_server.pages.elements import (
     share_cell,
     text_cell,
 )
-from epaas_shared.quantities import count, decimal, span
-from epaas_shared.report.calibration import Calibration, CalibrationMeasures
 
 
 def calibration_chapter(found: Calibration) -> Chapter:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from epaas_server.pages.diagrams.boxes import boxes
-from epaas_server.pages.diagrams.curves import Curve, curves
-from epaas_server.pages.elements import (
+from epaas_shared.quantities import points
+from epaas_shared.report.generalisation import Distribution, Generalisation, LayerMeasures
+from epaas_web.pages.diagrams.boxes import boxes
+from epaas_web.pages.diagrams.curves import Curve, curves
+from epaas_web.pages.elements import (
     Block,
     Cell,
     Chapter,
@@ -19,8 +21,6 @@ from epaas_server.pages.elements import (
     share_cell,
     text_cell,
 )
-from epaas_shared.quantities import points
-from epaas_shared.report.generalisation import Distribution, Generalisation, LayerMeasures
 
 
 def generalisation_chapter(found: Generalisation) -> Chapter:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from epaas_server.pages.elements import Cell, Chapter, Table, count_cell, facts, measure_cell, number_cell, text_cell
 from epaas_shared.protocol import ModelVersion
 from epaas_shared.quantities import duration
 from epaas_shared.report import Report
 from epaas_shared.report.document import Claim
 from epaas_shared.report.measures import Measure
 from epaas_shared.report.words import GLOSSARY
+from epaas_web.pages.elements import Cell, Chapter, Table, count_cell, facts, measure_cell, number_cell, text_cell
 
 
 def claims_chapter(found: tuple[Claim, ...]) -> Chapter:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from epaas_server.pages.diagrams.canvas import Diagram
-from epaas_server.pages.diagrams.curves import Curve, curves
-from epaas_server.pages.elements import (
+from epaas_shared.quantities import count, decimal
+from epaas_shared.report.robustness import Attack, Check, MinimalPerturbation, Point, Robustness, ThreatEvaluation
+from epaas_shared.report.words import BUDGETS, THREATS, broken_at, family, strongest
+from epaas_web.pages.diagrams.canvas import Diagram
+from epaas_web.pages.diagrams.curves import Curve, curves
+from epaas_web.pages.elements import (
     Block,
     Cell,
     Chapter,
@@ -22,9 +25,6 @@ from epaas_server.pages.elements import (
     share_cell,
     text_cell,
 )
-from epaas_shared.quantities import count, decimal
-from epaas_shared.report.robustness import Attack, Check, MinimalPerturbation, Point, Robustness, ThreatEvaluation
-from epaas_shared.report.words import BUDGETS, THREATS, broken_at, family, strongest
 
 _STYLES = {
     "straight-through gradients": "straight",

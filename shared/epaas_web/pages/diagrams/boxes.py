@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from epaas_server.pages.diagrams.canvas import Axis, Diagram, Key, Mark, covering, label, line, shortened
 from epaas_shared.quantities import count, decimal
 from epaas_shared.report.generalisation import Distribution
+from epaas_web.pages.diagrams.canvas import Axis, Diagram, Key, Mark, covering, label, line, shortened
 
 _ROW = 46.0
 _LEFT, _RIGHT = 8.0, 352.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epaas_server.pages.diagrams.canvas import Axis, Diagram, Key, Mark, covering, grid, path
 from epaas_shared.quantities import decimal, percent
+from epaas_web.pages.diagrams.canvas import Axis, Diagram, Key, Mark, covering, grid, path
 
 _TOP, _BOTTOM = 26.0, 250.0
 _HEIGHT = 290.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from epaas_server.pages.diagrams.canvas import Axis, Diagram, Key, Mark, covering, label, line, shortened, tick
 from epaas_shared.quantities import Interval, between, percent, span
+from epaas_web.pages.diagrams.canvas import Axis, Diagram, Key, Mark, covering, label, line, shortened, tick
 
 _ROW = 40.0
 _LEFT, _RIGHT = 8.0, 352.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log10
 
-from epaas_server.pages.diagrams.canvas import Axis, Diagram, Key, Mark, grid, label, line
 from epaas_shared.quantities import count, percent
 from epaas_shared.report.calibration import Bin
+from epaas_web.pages.diagrams.canvas import Axis, Diagram, Key, Mark, grid, label, line
 
 FEW_ROWS = 20
 """Bars of bins with fewer rows are pale: chance alone moves them by tenths."""

@@ -1,0 +1,90 @@
+"""Tokens: shown once, kept as digests, of one scope."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, insert, select
+
+from epaas_server.database import reading, tokens
+from epaas_server.scopes import Scope
+from epaas_server.tokens import TokenStore
+from epaas_shared.errors import Forbidden, TokenNotFound, Unauthorised
+
+
+@pytest.fixture
+def store(database: Engine) -> TokenStore:
+    return TokenStore(database)
+
+
+def test_a_token_allows_its_scope_until_it_is_revoked(store: TokenStore) -> None:
+    token, text = store.create("training", Scope.PUBLISH)
+    other, other_text = store.create("training", Scope.PUBLISH)
+    store.check(text, Scope.PUBLISH)
+    assert store.all() == [token, other]
+    store.revoke(token.id)
+    with pytest.raises(Unauthorised):
+        store.check(text, Scope.PUBLISH)
+    store.check(other_text, Scope.PUBLISH)
+    assert store.all() == [other]
+    with pytest.raises(TokenNotFound):
+        store.revoke(token.id)
+
+
+def test_a_token_has_256_random_bits_and_is_kept_as_a_digest_only(store: TokenStore, tmp_path: Path) -> None:
+    made = [store.create("one", Scope.PUBLISH) for _ in range(3)]
+    texts = [text for _, text in made]
+    assert all(re.fullmatch(r"epaas_[0-9a-f]{16}_[0-9a-f]{64}", text) for text in texts)
+    assert len({text[-64:] for text in texts}) == 3
+    store.database.dispose()  # what is in the log of writes goes to the file
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "db").iterdir())
+    assert made[0][0].id.encode() in stored, "the search would find what is there"
+    assert not any(text[-64:].encode() in stored or bytes.fromhex(text[-64:]) in stored for text in texts)
+    assert not any(text[-64:] in repr(token) for token, text in made)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "x", "epaas_", "_", "epaas__", "epaas_0000000000000000_" + "0" * 64, "é", "a" * 10_000, "%' OR 1=1 --"],
+)
+def test_what_is_no_token_is_unauthorised(store: TokenStore, wrong: str) -> None:
+    store.create("one", Scope.PUBLISH)
+    with pytest.raises(Unauthorised):
+        store.check(wrong, Scope.PUBLISH)
+
+
+def test_no_token_is_unauthorised(store: TokenStore) -> None:
+    with pytest.raises(Unauthorised):
+        store.check(None, Scope.PUBLISH)
+
+
+def test_every_character_counts(store: TokenStore) -> None:
+    _, text = store.create("one", Scope.PUBLISH)
+    for place in range(len(text)):
+        changed = text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :]
+        with pytest.raises(Unauthorised):
+            store.check(changed, Scope.PUBLISH)
+    for changed in (text[:-1], text + "0", text.upper(), f" {text}"):
+        with pytest.raises(Unauthorised):
+            store.check(changed, Scope.PUBLISH)
+
+
+def test_a_token_of_another_scope_is_known_but_forbidden(store: TokenStore, database: Engine) -> None:
+    """As another release of the server, which has more scopes, has left it."""
+    _, text = store.create("one", Scope.PUBLISH)
+    with reading(database) as connection:
+        digest = connection.execute(select(tokens.c.sha256)).scalar()
+    with database.begin() as connection:
+        connection.execute(tokens.delete())
+        connection.execute(
+            insert(tokens).values(
+                id=text.split("_")[1], name="later", scope="predict", sha256=digest, created_at=datetime.now(UTC)
+            )
+        )
+    with pytest.raises(Forbidden) as caught:
+        store.check(text, Scope.PUBLISH)
+    assert "'predict'" in caught.value.detail
+    assert [token.scope for token in store.all()] == ["predict"]
