@@ -1,4 +1,4 @@
-"""What the low-rank layer is compared with: a bottleneck, and a convex penalty on a batch's rank (thesis 6.4.2, 6.5)."""
+"""What low-rank layers are compared with: a bottleneck, a convex penalty on a batch's rank (thesis 6.4.2, 6.5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Bottleneck(nn.Module):
         self.factor = nn.Parameter(torch.linalg.qr(torch.randn(dimensions, rank)).Q)
 
     def forward(self, activations: Tensor) -> Tensor:
-        return activations @ self.factor @ self.factor.T
+        squeezed: Tensor = activations @ self.factor @ self.factor.T
+        return squeezed
 
 
 class NuclearNorm(ActivationPenalty):
@@ -31,4 +32,5 @@ class NuclearNorm(ActivationPenalty):
 
     def penalty(self, activations: Tensor) -> Tensor:
         """Of activations (n, m); grows with the batch, as the thesis has it."""
-        return self.weight * torch.linalg.svdvals(activations).sum()
+        values: Tensor = torch.linalg.svdvals(activations)
+        return self.weight * values.sum()

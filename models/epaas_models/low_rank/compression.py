@@ -33,8 +33,9 @@ class AffineSubspace:
         The first encodes, the second is the head with the decoding folded into its weights. They have r (m + k + 1) + k
         parameters in place of (m + 1) k: fewer only where r is well below both.
         """
-        encoder = nn.Linear(*self.basis.shape, dtype=self.basis.dtype)
-        reader = nn.Linear(self.basis.shape[1], head.out_features, dtype=self.basis.dtype)
+        dimensions, rank = self.basis.shape
+        encoder = nn.Linear(dimensions, rank, dtype=self.basis.dtype)
+        reader = nn.Linear(rank, head.out_features, dtype=self.basis.dtype)
         with torch.no_grad():
             encoder.weight.copy_(self.basis.T)
             encoder.bias.copy_(-self.centre @ self.basis)

@@ -15,18 +15,28 @@ def singular_values(activations: Tensor) -> Tensor:
     return values
 
 
+def cut(activations: Tensor, rank: int) -> Tensor:
+    """The nearest matrix (n, m) of that rank, in double precision."""
+    left, values, right = torch.linalg.svd(activations.double(), full_matrices=False)
+    nearest: Tensor = (left[:, :rank] * values[:rank]) @ right[:rank]
+    return nearest
+
+
 def variance_ratio(values: Tensor, count: int) -> float:
-    """The share, from 0 to 1, of the sum of squared singular ``values`` that the ``count`` greatest have (6.4.1)."""
+    """The share, from 0 to 1, of the sum of squared singular ``values`` that the ``count`` greatest have (6.4.1).
+
+    1 where all are zero: nothing is left out.
+    """
     squares = values.square()
-    return float(squares[:count].sum() / squares.sum())
+    total = float(squares.sum())
+    return float(squares[:count].sum()) / total if total else 1.0
 
 
 def effective_rank(values: Tensor, share: float = 0.99) -> int:
     """The least number of singular ``values``, greatest first, whose variance ratio is at least ``share``."""
-    ratios = values.square().cumsum(dim=0) / values.square().sum()
-    return int((ratios < share).sum()) + 1
+    return next(count for count in range(len(values) + 1) if variance_ratio(values, count) >= share)
 
 
 def stable_rank(values: Tensor) -> float:
-    """||A||_F^2 / ||A||_2^2 (thesis Definition 18), from 1 to the rank."""
-    return float(values.square().sum() / values[0].square())
+    """||A||_F^2 / ||A||_2^2 (thesis Definition 18), from 1 to the rank; 0 for a matrix of zeros."""
+    return float(values.square().sum() / values[0].square()) if values[0] else 0.0

@@ -55,15 +55,18 @@ class LowRankLayer(ActivationPenalty):
 
     @torch.no_grad()
     def begin_at(self, activations: Tensor) -> None:
-        """W becomes the projection onto the principal subspace of activations (n, m), b less their mean.
+        """W becomes the projection onto the principal subspace of activations (n, m), b their mean times -1.
 
-        For a network that learnt without the penalty at first, as the thesis's do: else its start, which has next to
-        nothing to do with W, can cost far more than all there is to learn.
+        For a network that learnt without the penalty at first, as the thesis's do: activations that have next to
+        nothing to do with W cost far more than all there is to learn.
         """
         mean = activations.mean(dim=0)
         moved = activations - mean
-        basis = best_factor(moved.T @ moved, self.rank)
-        basis = basis / basis.norm(dim=0).clamp(min=torch.finfo(basis.dtype).tiny)
+        if len(moved) < moved.shape[1]:  # m may be so great that no covariance can be decomposed
+            basis = torch.linalg.svd(moved, full_matrices=False).Vh[: self.rank].T
+        else:
+            basis = best_factor(moved.T @ moved, self.rank)
+            basis = basis / basis.norm(dim=0).clamp(min=torch.finfo(basis.dtype).tiny)
         self.stored.copy_(basis @ basis.T)
         self.bias.copy_(-mean)
 
@@ -108,4 +111,5 @@ class LowRankLayer(ActivationPenalty):
 
 def norm_loss(activations: Tensor) -> Tensor:
     """L_n of Equation (6.2): the mean over rows of |1 - ||a|||, which keeps activations (n, m) from shrinking to 0."""
-    return (1 - torch.linalg.vector_norm(activations, dim=1)).abs().mean()
+    sizes: Tensor = torch.linalg.vector_norm(activations, dim=1)
+    return (1 - sizes).abs().mean()

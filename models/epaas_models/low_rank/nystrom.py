@@ -33,7 +33,8 @@ def nystrom_factor(matrix: Tensor, rank: int, columns: Tensor) -> Tensor:
     values, vectors = values[-rank:], vectors[:, -rank:]
     kept = values > _zero(values)
     scales = torch.where(kept, values, 1).rsqrt() * kept
-    return sampled @ (vectors * scales)
+    factor: Tensor = sampled @ (vectors * scales)
+    return factor
 
 
 def ensembled_nystrom_factor(
@@ -56,7 +57,8 @@ def truncated(factor: Tensor, rank: int) -> Tensor:
     The decomposition is of F^T F, as small as F has columns, and not of an (m, m) matrix.
     """
     _, vectors = torch.linalg.eigh(factor.T @ factor)
-    return factor @ vectors[:, -rank:]
+    best: Tensor = factor @ vectors[:, -rank:]
+    return best
 
 
 def best_factor(matrix: Tensor, rank: int) -> Tensor:
@@ -65,8 +67,8 @@ def best_factor(matrix: Tensor, rank: int) -> Tensor:
     Equation (6.3) by a whole decomposition: what the Nyström method approximates.
     """
     values, vectors = torch.linalg.eigh(matrix)
-    scales: Tensor = values[-rank:].clamp(min=0).sqrt()
-    return vectors[:, -rank:] * scales
+    factor: Tensor = vectors[:, -rank:] * values[-rank:].clamp(min=0).sqrt()
+    return factor
 
 
 def _zero(values: Tensor) -> float:

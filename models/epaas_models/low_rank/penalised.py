@@ -29,9 +29,10 @@ class Penalised(nn.Module):
     """
 
     def __init__(self, network: nn.Module, penalties: Mapping[str, ActivationPenalty]) -> None:
-        """``penalties`` by the names of modules. Raises AttributeError for a name that the ``network`` does not have."""
+        """``penalties`` by the names of modules. Raises AttributeError for a name that there is not."""
         super().__init__()
         self.network = network
+        self.by_module = dict(penalties)
         self.penalties = nn.ModuleList(penalties.values())
         self.penalty = torch.zeros(())
         """Of the last forward pass in training mode."""
@@ -52,8 +53,7 @@ class Penalised(nn.Module):
 
     def after_step(self) -> None:
         """To be called after each step of the optimiser."""
-        for penalty in self.penalties:
-            assert isinstance(penalty, ActivationPenalty)
+        for penalty in self.by_module.values():
             penalty.after_step()
 
 

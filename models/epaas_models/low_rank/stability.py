@@ -1,4 +1,4 @@
-"""How much of a perturbation a network lets through (thesis 6.4.3): layer cushion, random pixels, moved representations.
+"""How much of a perturbation a network lets through (thesis 6.4.3): layer cushion, random pixels.
 
 Knows no attacks: perturbed pictures come from elsewhere.
 """
@@ -25,15 +25,14 @@ def layer_cushion(layer: nn.Linear | nn.Conv2d, inputs: Tensor) -> Tensor:
     else:
 
         def convolved(pictures: Tensor, weight: Tensor) -> Tensor:
-            return functional.conv2d(
-                pictures, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
-            )
+            return functional.conv2d(pictures, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
 
         images = convolved(inputs, layer.weight)
         squares = convolved(torch.ones_like(inputs[:1]), layer.weight.square()).sum()
     sizes = inputs.flatten(1).norm(dim=1)
     seen = sizes > 0
-    return images.flatten(1).norm(dim=1)[seen] / (squares.sqrt() * sizes[seen])
+    cushion: Tensor = images.flatten(1).norm(dim=1)[seen] / (squares.sqrt() * sizes[seen])
+    return cushion
 
 
 def with_pixel_noise(pictures: Tensor, probability: float, generator: torch.Generator) -> Tensor:
@@ -43,5 +42,8 @@ def with_pixel_noise(pictures: Tensor, probability: float, generator: torch.Gene
 
 
 def relative_change(clean: Tensor, perturbed: Tensor) -> Tensor:
-    """||x' - x|| / ||x|| of each row (6.4.2, 6.4.3), of pictures or of representations, to (n,)."""
-    return (perturbed - clean).flatten(1).norm(dim=1) / clean.flatten(1).norm(dim=1)
+    """||x' - x|| / ||x|| (6.4.2, 6.4.3) of the rows x that are not 0, of pictures or of representations."""
+    sizes = clean.flatten(1).norm(dim=1)
+    seen = sizes > 0
+    change: Tensor = (perturbed - clean).flatten(1).norm(dim=1)[seen] / sizes[seen]
+    return change
