@@ -1,5 +1,5 @@
-"""The server's pages in a real browser: they render without an error, show the report's numbers, and can be read on a
-wide and on a narrow screen, by keyboard alone. Screenshots are left in ``build/screenshots``."""
+"""The pages of both services in a real browser: they render without an error, show the documents' numbers, and can be
+read on a wide and on a narrow screen, by keyboard alone. Screenshots are left in ``build/screenshots``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,30 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from epaas_models.jobs.folder import JobFolder
 from epaas_shared.report import Report
+from epaas_shared.report.comparison import compare
 from epaas_shared.report.words import family
+
+from .conftest import DONE, RUNNING
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 REPORT = "/v1/models/digits/versions/1/report"
-PATHS = {"list": "/", "report": f"{REPORT}.html", "older": "/v1/models/older/versions/1/report"}
+PATHS = {
+    "list": "/",
+    "report": f"{REPORT}.html",
+    "older": "/v1/models/older/versions/1/report",
+    "comparison": "/compare?model=digits@1&model=rival",
+    "versions": "/v1/models/digits/versions.html",
+}
+TRAINING_PATHS = {"jobs": "/", "job": f"/jobs/{DONE}", "running-job": f"/jobs/{RUNNING}"}
 SCREENS = {"wide": 1280, "narrow": 390, "narrower": 360, "narrowest": 320}
 
 Open = Callable[..., None]
 
 
 @pytest.fixture
-def page(browser: WebDriver, site: str) -> Open:
+def page(browser: WebDriver, site: str, trainings: str) -> Open:
     """Open one of the pages, and fail on whatever the browser has to say about it."""
 
     def look(name: str, width: int = 1280, scheme: str = "light", media: str = "") -> None:
@@ -35,7 +46,7 @@ def page(browser: WebDriver, site: str) -> Open:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
         browser.get_log("browser")
-        browser.get(site + PATHS[name])
+        browser.get(site + PATHS[name] if name in PATHS else trainings + TRAINING_PATHS[name])
         assert browser.get_log("browser") == []
 
     return look
@@ -52,7 +63,7 @@ def ask(browser: WebDriver, script: str) -> Any:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [*PATHS, *TRAINING_PATHS])
 def test_a_page_fits_the_screen(browser: WebDriver, page: Open, name: str, screen: str, scheme: str) -> None:
     page(name, SCREENS[screen], scheme)
     take_screenshot(browser, f"{name}-{screen}-{scheme}")
@@ -110,6 +121,57 @@ def test_the_curves_that_are_drawn_are_the_attacks(browser: WebDriver, page: Ope
         assert seen == pytest.approx(meant, abs=0.01)
     assert expected[0][-1] > 0.9, "naive attacks find nothing"
     assert expected[1][-1] < 0.1, "others find nearly all"
+
+
+def test_the_comparison_shows_the_reports_numbers(browser: WebDriver, page: Open, site: str, report: Report) -> None:
+    page("comparison")
+    rival = Report.model_validate(httpx.get(f"{site}/v1/models/rival/versions/1/report.json").json())
+    shown = ask(
+        browser,
+        """[...document.querySelectorAll('table.comparison tbody tr')].map(row =>
+            [row.cells[0].textContent, ...[...row.cells].slice(1).map(cell => {
+                const value = cell.querySelector('data');
+                return [value ? Number(value.value) : null, cell.classList.contains('good')]})])""",
+    )
+    expected = [
+        [row.measure, *[[value and value[0], row.best == place] for place, value in enumerate(row.values)]]
+        for row in compare([report, rival])
+    ]
+    assert shown == expected
+    assert next(row for row in expected if row[0] == "accuracy")[1:] == [[0.9777, True], [0.5, False]]
+    assert "better" in browser.find_element(By.CSS_SELECTOR, "table.comparison td.good").text
+
+
+def test_the_curve_of_a_training_is_its_epochs(browser: WebDriver, page: Open, jobs: dict[str, JobFolder]) -> None:
+    page("job")
+    drawn = ask(
+        browser,
+        """[...document.querySelectorAll('figure svg circle')].map(
+            circle => [Number(circle.dataset.x), Number(circle.dataset.y)])""",
+    )
+    events = [event for event in jobs[DONE].events() if event["event"] == "epoch"]
+    assert drawn == [[event["epoch"], event["validation_accuracy"]] for event in events]
+
+
+def test_a_running_job_shows_how_far_it_is(browser: WebDriver, page: Open) -> None:
+    page("running-job")
+    bar = browser.find_element(By.TAG_NAME, "progress")
+    assert (bar.get_property("value"), bar.get_property("max")) == (30, 100)
+
+
+@pytest.mark.parametrize("name", ["comparison", "versions", "jobs", "job"])
+def test_every_link_is_reached_by_keyboard(browser: WebDriver, page: Open, name: str) -> None:
+    page(name)
+    reachable = ask(browser, "document.querySelectorAll('a[href]').length")
+    seen = set()
+    for _ in range(100):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        focused = browser.switch_to.active_element
+        if focused.tag_name == "body":
+            break
+        if focused.tag_name == "a":
+            seen.add(focused.id)
+    assert len(seen) == reachable > 1
 
 
 def test_each_curve_has_a_colour_and_dashes_of_its_own(browser: WebDriver, page: Open) -> None:

@@ -71,7 +71,7 @@ def judge(claim: Claim, logs: Logs) -> Judged:
         seeds=len(experiment.seeds),
         thesis=claim.thesis,
         measured=verdict.measured + (f" Tried: {claim.tried}" if claim.tried and not verdict.holds else ""),
-        holds=verdict.holds,
+        holds=bool(verdict.holds),  # numpy has truths of its own, which JSON does not know
     )
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +62,15 @@ class Logs:
 
     def of(self, experiment: str, arm: str) -> list[RunLog]:
         """The logs of an arm, by seed."""
-        return sorted((log for log in self._all(experiment) if log.arm == arm), key=lambda log: log.seed)
+        files = (self.folder / experiment).glob(f"{arm}-*.json")
+        seeds = [path.stem.removeprefix(f"{arm}-") for path in files]
+        return [
+            _read(self.path(experiment, arm, seed)) for seed in sorted(int(seed) for seed in seeds if seed.isdecimal())
+        ]
 
     def numbers(self, experiment: str, arm: str, measure: str) -> list[float]:
         """A measure of an arm, a number a seed. Raises KeyError where a log does not have it."""
         return [log.number(measure) for log in self.of(experiment, arm)]
-
-    def _all(self, experiment: str) -> Iterator[RunLog]:
-        yield from map(_read, sorted((self.folder / experiment).glob("*.json")))
 
 
 def _read(path: Path) -> RunLog:
