@@ -84,11 +84,11 @@ class Client:
     # Models
 
     def models(self) -> list[ModelVersion]:
-        """The newest version of each model on offer."""
+        """The stable version of each model on offer."""
         return self._transport.document(ModelList, "GET", "/v1/models").models
 
     def model(self, name: str, version: int | None = None) -> ModelVersion:
-        """One version of a model; the newest without ``version``."""
+        """One version of a model; the stable one without ``version``."""
         return self._transport.document(ModelVersion, "GET", _model_path(name, version))
 
     def report(self, name: str, version: int | None = None) -> Any:

@@ -26,7 +26,7 @@ _SHOWN_VALUES = 5
 
 @app.command("list", epilog="Example: epaas models list")
 def list_models(context: typer.Context) -> None:
-    """Show the newest version of each model."""
+    """Show the stable version of each model."""
     state = State.of(context)
     with state.client() as client:
         found = client.models()

@@ -18,7 +18,6 @@ from epaas_models.datasets.trees import Tree
 from epaas_models.experiments.claims import Claim
 from epaas_models.experiments.experiment import Experiment, RunContext
 from epaas_models.experiments.focal import CLAIMS, EXPERIMENTS, data
-from epaas_models.experiments.focal.augmentation import crop_and_flip
 from epaas_models.experiments.focal.data import Articles, Pictures, Source
 from epaas_models.experiments.focal.linear import LinearModel, clusters
 from epaas_models.experiments.focal.measurement import epoch_measures, head_gradient_norms
@@ -27,6 +26,7 @@ from epaas_models.experiments.focal.sentiment import SentimentTraining
 from epaas_models.experiments.focal.training import CalibratedTraining
 from epaas_models.experiments.learning import LearningConfiguration
 from epaas_models.experiments.logs import Logs, RunLog
+from epaas_models.experiments.picture_data import crop_and_mirror
 from epaas_models.losses import CrossEntropy, Focal, LossConfiguration, SampleDependentFocal
 from epaas_models.reliability.subject import softmax
 
@@ -194,7 +194,7 @@ def test_crops_and_flips_are_of_the_padded_picture() -> None:
     pictures = torch.arange(1, 1 + 40 * 2 * 5 * 6, dtype=torch.float32).reshape(40, 2, 5, 6)
     torch.manual_seed(0)
     padded, seen = np.pad(pictures.numpy(), ((0, 0), (0, 0), (4, 4), (4, 4))), set()
-    for row, found in enumerate(crop_and_flip(pictures).numpy()):
+    for row, found in enumerate(crop_and_mirror(pictures).numpy()):
         places = [
             (top, left, mirrored)
             for top in range(9)

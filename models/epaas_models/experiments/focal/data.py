@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,19 +14,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from epaas_models.datasets import Dataset, DataSettings, Progress, cifar, mnist, newsgroups, tiny_imagenet
+from epaas_models.datasets import Dataset, DataSettings, newsgroups
 from epaas_models.datasets.text import Vocabulary, words_of
+from epaas_models.experiments.picture_data import load_pictures
 
 Rows = NDArray[np.int64]
-Loader: TypeAlias = Callable[[DataSettings, Progress], Dataset]
-
-PICTURES: Mapping[str, Loader] = {
-    "mnist": mnist.load,
-    "cifar10-jpeg75": cifar.load_cifar10_jpeg,
-    "cifar10": cifar.load_cifar10,
-    "cifar100": cifar.load_cifar100,
-    "tiny-imagenet": tiny_imagenet.load,
-}
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ class Pictures(Source):
     name: Literal["mnist", "cifar10-jpeg75", "cifar10", "cifar100", "tiny-imagenet"]
 
     def load(self, settings: DataSettings) -> Dataset:
-        return PICTURES[self.name](settings, _silent)
+        return load_pictures(self.name, settings)
 
     def inputs(self, dataset: Dataset, parts: tuple[Rows, Rows, Rows]) -> tuple[list[Tensor], int]:
         images = dataset.columns["image"]

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from epaas_models.descent import Stateful
 from epaas_models.experiments.early_stopping import CRITERIA, EarlyStopping, at_best
 from epaas_models.experiments.experiment import Measured, RunConfiguration, RunContext
-from epaas_models.experiments.focal.augmentation import crop_and_flip
 from epaas_models.experiments.focal.data import SourceConfiguration
 from epaas_models.experiments.focal.measurement import (
     History,
@@ -22,6 +21,7 @@ from epaas_models.experiments.focal.measurement import (
 )
 from epaas_models.experiments.focal.networks import NetworkConfiguration
 from epaas_models.experiments.learning import LearningConfiguration, learn, outputs_of
+from epaas_models.experiments.picture_data import crop_and_mirror
 from epaas_models.losses import LossConfiguration
 
 _DECILES = np.arange(0.1, 1, 0.1)
@@ -81,7 +81,7 @@ class CalibratedTraining(RunConfiguration):
             objective,
             seed,
             context,
-            augment=crop_and_flip if self.augmented else None,
+            augment=crop_and_mirror if self.augmented else None,
             after_epoch=after_epoch,
             parts=kept,
         )

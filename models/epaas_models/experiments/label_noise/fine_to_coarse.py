@@ -14,7 +14,7 @@ from epaas_models.experiments.label_noise.networks import NetworkName, network_n
 from epaas_models.experiments.label_noise.noisy_training import error_at
 from epaas_models.experiments.label_noise.pictures import Source, pictures
 from epaas_models.experiments.learning import LearningConfiguration, learn, share_right
-from epaas_models.experiments.stable_rank.pictures import crop_and_mirror
+from epaas_models.experiments.picture_data import crop_and_mirror
 from epaas_models.label_noise.adversarial_training import natural
 from epaas_models.label_noise.fine_to_coarse import Aggregation, FineToCoarse
 from epaas_models.label_noise.pgd import Threat, adversarial_errors

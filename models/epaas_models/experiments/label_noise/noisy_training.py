@@ -10,7 +10,7 @@ from epaas_models.experiments.experiment import Measured, RunConfiguration, RunC
 from epaas_models.experiments.label_noise.networks import NetworkName, network_named
 from epaas_models.experiments.label_noise.pictures import Source, pictures
 from epaas_models.experiments.learning import LearningConfiguration, learn, outputs_of
-from epaas_models.experiments.stable_rank.pictures import crop_and_mirror
+from epaas_models.experiments.picture_data import crop_and_mirror
 from epaas_models.label_noise.adversarial_training import Method, objective
 from epaas_models.label_noise.injection import randomise
 from epaas_models.label_noise.pgd import Threat, adversarial_errors

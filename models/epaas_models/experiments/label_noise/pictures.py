@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from epaas_models.datasets import Dataset, DataSettings, Progress, mnist
-from epaas_models.datasets.cifar import load_cifar10, load_cifar10_jpeg, load_cifar100
-from epaas_models.datasets.restricted_imagenet import load as load_restricted_imagenet
-from epaas_shared.features import WHITE
+from epaas_models.datasets import Dataset, DataSettings
+from epaas_models.experiments.picture_data import as_levels, load_pictures
 
 Source = Literal["mnist", "cifar10-jpeg75", "cifar10", "cifar100", "restricted-imagenet"]
-
-_LOADERS: dict[str, Callable[[DataSettings, Progress], Dataset]] = {
-    "mnist": mnist.load,
-    "cifar10-jpeg75": load_cifar10_jpeg,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-    "restricted-imagenet": load_restricted_imagenet,
-}
 
 
 @dataclass(frozen=True)
@@ -42,15 +30,15 @@ class Pictures:
 
 def pictures(source: Source, settings: DataSettings, rows: int | None, tests: int | None, seed: int) -> Pictures:
     """So many rows of the published training part and of the test part, drawn without replacement; None is all."""
-    dataset = _LOADERS[source](settings, lambda _what, _done, _of: None)
+    dataset = load_pictures(source, settings)
     tail = dataset.published_test or 0
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(dataset) - tail)[:rows]
     chosen_tests = len(dataset) - tail + random.permutation(tail)[:tests]
     return Pictures(
-        training=as_tensor(dataset.columns["image"][chosen]),
+        training=as_levels(dataset.columns["image"][chosen]),
         labels=dataset.labels[chosen],
-        test=as_tensor(dataset.columns["image"][chosen_tests]),
+        test=as_levels(dataset.columns["image"][chosen_tests]),
         test_labels=dataset.labels[chosen_tests],
         classes=len(dataset.classes),
         coarse=_coarse(dataset),
@@ -65,9 +53,3 @@ def _coarse(dataset: Dataset) -> tuple[int, ...]:
     _, numbers = np.unique(names.astype(str), return_inverse=True)
     _, first = np.unique(dataset.labels, return_index=True)
     return tuple(int(number) for number in numbers[first])
-
-
-def as_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """From levels (rows, side, side) or (rows, side, side, channels) to (rows, channels, side, side) in [0, 1]."""
-    levels = torch.from_numpy(images.astype(np.float32) / WHITE)
-    return levels[:, None] if levels.dim() == 3 else levels.permute(0, 3, 1, 2).contiguous()

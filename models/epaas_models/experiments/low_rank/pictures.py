@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from epaas_models.datasets import Dataset
+from epaas_models.experiments.picture_data import as_levels
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,7 @@ def pictures_of(
     chosen = random.permutation(first_test)[:rows]
     tested = first_test + random.permutation(dataset.published_test)[:test_rows]
     images = dataset.columns["image"]
-    images = images if images.ndim == 4 else images[..., None]
-
-    def levels(which: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        return torch.from_numpy(images[which].transpose(0, 3, 1, 2).astype(np.float32) / 255)
-
     fine = torch.from_numpy(dataset.labels)
     learnt = fine if coarse is None else torch.tensor(coarse)[fine]
-    return Pictures(levels(chosen), learnt[chosen], fine[chosen], levels(tested), learnt[tested], fine[tested])
+    training, test = as_levels(images[chosen]), as_levels(images[tested])
+    return Pictures(training, learnt[chosen], fine[chosen], test, learnt[tested], fine[tested])

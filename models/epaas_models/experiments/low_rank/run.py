@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -11,16 +10,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from epaas_models.datasets import Dataset, DataSettings, Progress
-from epaas_models.datasets.cifar import load_cifar10, load_cifar10_jpeg, load_cifar100
-from epaas_models.datasets.mnist import load as load_mnist
 from epaas_models.experiments.experiment import Measured, RunConfiguration, RunContext
 from epaas_models.experiments.learning import LearningConfiguration, learn, share_right
 from epaas_models.experiments.low_rank import measures
 from epaas_models.experiments.low_rank.networks import Parts, residual_network, small_network
 from epaas_models.experiments.low_rank.pictures import Pictures, pictures_of
 from epaas_models.experiments.low_rank.regularisers import AnyRegulariser, Plain
-from epaas_models.experiments.stable_rank.pictures import crop_and_mirror
+from epaas_models.experiments.picture_data import crop_and_mirror, load_pictures
 from epaas_models.low_rank.layer import LowRankLayer
 from epaas_models.low_rank.penalised import Penalised, inputs_of
 
@@ -28,12 +24,6 @@ Group = Literal["ranks", "cushions", "noise", "white box", "black box", "deepfoo
 
 Source = Literal["mnist", "cifar10-jpeg75", "cifar10", "cifar100"]
 
-_LOADERS: Mapping[Source, Callable[[DataSettings, Progress], Dataset]] = {
-    "mnist": load_mnist,
-    "cifar10-jpeg75": load_cifar10_jpeg,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-}
 _SEEDS_APART = 1_000_000
 """Between the seed of a run and that of the network on which its transferred attacks are made."""
 _ROWS_AT_BEGIN = 1000
@@ -62,9 +52,7 @@ class LowRankRun(RunConfiguration):
     groups: tuple[Group, ...] = ("ranks", "cushions", "noise", "white box", "black box", "deepfool", "compression")
 
     def run(self, seed: int, context: RunContext) -> Measured:
-        pictures = pictures_of(
-            _LOADERS[self.data](context.data, lambda *_: None), self.rows, self.test_rows, seed, self.coarse
-        )
+        pictures = pictures_of(load_pictures(self.data, context.data), self.rows, self.test_rows, seed, self.coarse)
         return self.measured_on(pictures, seed, context)
 
     def measured_on(self, pictures: Pictures, seed: int, context: RunContext) -> measures.Numbers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -11,11 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from epaas_models.datasets import Dataset, DataSettings, mnist
-from epaas_models.datasets.cifar import load_cifar10, load_cifar10_jpeg, load_cifar100
-from epaas_models.datasets.files import Progress
 from epaas_models.experiments.experiment import Measured, RunConfiguration, RunContext
 from epaas_models.experiments.learning import LearningConfiguration, learn, share_right
+from epaas_models.experiments.picture_data import crop_and_mirror, load_pictures
 from epaas_models.experiments.stable_rank.measures import (
     jacobian_norms,
     layer_spectra,
@@ -24,17 +21,10 @@ from epaas_models.experiments.stable_rank.measures import (
     pair_lipschitz,
 )
 from epaas_models.experiments.stable_rank.networks import NETWORKS, NetworkName
-from epaas_models.experiments.stable_rank.pictures import Pictures, crop_and_mirror, pictures
+from epaas_models.experiments.stable_rank.pictures import Pictures, pictures
 from epaas_models.stable_rank.parametrisation import normalise_spectra, settle
 
 Source = Literal["mnist", "cifar10-jpeg75", "cifar10", "cifar100"]
-
-_LOADERS: dict[Source, Callable[[DataSettings, Progress], Dataset]] = {
-    "mnist": mnist.load,
-    "cifar10-jpeg75": load_cifar10_jpeg,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-}
 
 
 class StableRankRun(RunConfiguration):
@@ -60,7 +50,7 @@ class StableRankRun(RunConfiguration):
     """Of the test (sensitivity) and of training (complexity)."""
 
     def run(self, seed: int, context: RunContext) -> Measured:
-        dataset = _LOADERS[self.data](context.data, lambda _what, _done, _total: None)
+        dataset = load_pictures(self.data, context.data)
         drawn = pictures(
             dataset,
             seed,

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from epaas_models.datasets import Dataset, DataSettings
+from epaas_models.experiments import picture_data
 from epaas_models.experiments.experiment import RunContext
 from epaas_models.experiments.label_noise import EXPERIMENTS
-from epaas_models.experiments.label_noise import pictures as sources
 from epaas_models.experiments.label_noise.boundaries import Boundaries
 from epaas_models.experiments.label_noise.fine_to_coarse import PicturesFineToCoarse, PlaneFineToCoarse
 from epaas_models.experiments.label_noise.memorisation import Memorisation, strongest_influence
@@ -42,7 +42,7 @@ def quarters(rows: int = 80, tests: int = 40) -> Dataset:
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunContext:
-    monkeypatch.setitem(sources._LOADERS, "mnist", lambda _settings, _progress: quarters())
+    monkeypatch.setitem(picture_data.PICTURES, "mnist", lambda _settings, _progress: quarters())
     torch.manual_seed(0)
     return RunContext(DataSettings(), tmp_path / "run.checkpoint")
 

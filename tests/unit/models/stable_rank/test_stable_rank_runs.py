@@ -11,8 +11,9 @@ import torch
 from epaas_models.datasets import Dataset, DataSettings
 from epaas_models.experiments.experiment import RunContext
 from epaas_models.experiments.learning import LearningConfiguration
+from epaas_models.experiments.picture_data import crop_and_mirror
 from epaas_models.experiments.stable_rank.networks import cnn, mlp
-from epaas_models.experiments.stable_rank.pictures import Pictures, crop_and_mirror, pictures
+from epaas_models.experiments.stable_rank.pictures import Pictures, pictures
 from epaas_models.experiments.stable_rank.recipes import normalisations
 from epaas_models.experiments.stable_rank.training import StableRankRun
 
