@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from epaas_shared.bundle import MANIFEST_FILE, BundleManifest
 from epaas_shared.bundle_archive import packed
-from epaas_shared.errors import ConfigurationError, InvalidBundle, ServerUnreachable
+from epaas_shared.errors import BundleFallsShort, ConfigurationError, InvalidBundle, ServerUnreachable, Shortfall
 from epaas_shared.protocol import BUNDLE_MEDIA_TYPE, Alias, ModelVersion, Problem
 
 _SECONDS = 120.0
@@ -43,18 +43,65 @@ def publish(
         "strategy": list(strategies),
         "trust_measured_ranges": trust_measured_ranges,
     }
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": BUNDLE_MEDIA_TYPE}
+    answer = _answer(
+        server, "POST", address, token, content=archive, params=asked, headers={"Content-Type": BUNDLE_MEDIA_TYPE}
+    )
     try:
-        answer = httpx.post(address, content=archive, params=asked, headers=headers, timeout=_SECONDS)
+        return ModelVersion.model_validate_json(answer.content)
+    except ValidationError:
+        raise _no_server(server, answer) from None
+
+
+def publish_within(
+    bundle: Path, server: str, token: str, *, alias: Alias, seconds: float | None, trust_measured_ranges: bool = False
+) -> ModelVersion:
+    """:func:`publish`, but under ``alias`` only if a record takes at most so many ``seconds`` on the server.
+
+    A bundle over this budget stays a candidate. Raises :class:`BundleFallsShort` then, or if the server has not
+    measured yet how fast it is.
+    """
+    if seconds is None:
+        return publish(bundle, server, token, alias=alias, trust_measured_ranges=trust_measured_ranges)
+    published = publish(bundle, server, token, trust_measured_ranges=trust_measured_ranges)
+    took = published.cost.seconds
+    if took is None or took > seconds:
+        raise BundleFallsShort(
+            "a record takes longer than the budget" if took else "the server cannot say yet what a record takes",
+            field="budget_seconds",
+            hint="fewer neurons, narrower sums, or trust_measured_ranges; the bundle stays a candidate",
+            shortfalls=(Shortfall(measure="seconds", required=seconds, bound="at most", measured=took),),
+        )
+    if alias is Alias.STABLE:
+        promote(published.name, published.version, server, token)
+    return published
+
+
+def promote(name: str, version: int, server: str, token: str) -> None:
+    """Let a version answer from now on. Raises what the server says."""
+    address = f"{server.rstrip('/')}/v1/models/{quote(name, safe='')}/aliases/stable"
+    _answer(server, "PUT", address, token, json={"version": version})
+
+
+def _answer(
+    server: str, method: str, address: str, token: str, headers: Mapping[str, str] | None = None, **request: Any
+) -> httpx.Response:
+    """A successful answer of a prediction server. Raises what it says otherwise."""
+    headers = {"Authorization": f"Bearer {token}", **(headers or {})}
+    try:
+        answer = httpx.request(method, address, headers=headers, timeout=_SECONDS, **request)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServerUnreachable(f"{server} does not answer: {error}", field="server") from None
+    if answer.is_success:
+        return answer
     try:
-        if answer.is_success:
-            return ModelVersion.model_validate_json(answer.content)
         raise Problem.model_validate_json(answer.content).error()
     except ValidationError:
-        detail = f"{server} answers with {answer.status_code} and no document of a prediction server"
-        raise ServerUnreachable(detail, field="server", hint="is this its address?") from None
+        raise _no_server(server, answer) from None
+
+
+def _no_server(server: str, answer: httpx.Response) -> ServerUnreachable:
+    detail = f"{server} answers with {answer.status_code} and no document of a prediction server"
+    return ServerUnreachable(detail, field="server", hint="is this its address?")
 
 
 def read_token(file: Path) -> str:

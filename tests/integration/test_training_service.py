@@ -141,6 +141,16 @@ def test_from_a_table_never_seen_before_to_an_encrypted_prediction(
         path.read_text(errors="replace") for path in service.folder.rglob("*") if path.is_file()
     )
 
+    refused = service.finished(service.submit(task="wine", seed=1, publish="stable", budget_seconds=0.001))
+    assert (refused["state"], refused["problem"]["field"]) == ("failed", "budget_seconds")
+    assert refused["problem"]["shortfalls"][0]["measured"] > 0.001
+    within = service.finished(service.submit(task="wine", seed=2, publish="stable", budget_seconds=3600))
+    assert within["state"] == "succeeded", within["problem"]
+    versions = httpx.get(f"{server.url}/v1/models/wine/versions", timeout=60).json()
+    assert versions["aliases"] == {"stable": 3, "candidate": 3}
+    assert [release["version"] for release in versions["history"]] == [1, 3]
+    assert server.command("rollback", "wine").returncode == 0
+
     bundle = tmp_path / "bundle"
     with zipfile.ZipFile(io.BytesIO(service.get(f"{job}/bundle").content)) as archive:
         archive.extractall(bundle)

@@ -22,6 +22,9 @@ class PublishingRequest(BaseModel):
     token_file: Path
     """Read when it is needed, so that no token is in a job's folder."""
     alias: Alias = Alias.CANDIDATE
+    budget_seconds: float | None = Field(default=None, gt=0)
+    """What a record may take on the server."""
+    trust_measured_ranges: bool = False
 
 
 class TrainingRequest(BaseModel):

@@ -10,7 +10,7 @@ import torch
 from epaas_models.datasets import DataSettings, load
 from epaas_models.fit import Fitted, fit
 from epaas_models.jobs.folder import JobFolder
-from epaas_models.publishing import publish, read_token
+from epaas_models.publishing import publish_within, read_token
 from epaas_models.watching import EpochSeen
 from epaas_shared.errors import Conflict, EpaasError, InternalError, JobCancelled
 from epaas_shared.protocol import Problem
@@ -69,7 +69,14 @@ def _fit(job: JobFolder, data: DataSettings, note: _Notes) -> Fitted:
     )
     if (asked := request.publish) is not None:
         note("publish", 0, 1)
-        published = publish(job.bundle, asked.server, read_token(asked.token_file), alias=asked.alias)
+        published = publish_within(
+            job.bundle,
+            asked.server,
+            read_token(asked.token_file),
+            alias=asked.alias,
+            seconds=asked.budget_seconds,
+            trust_measured_ranges=asked.trust_measured_ranges,
+        )
         job.add_event({"event": "published", "version": published.version, "alias": asked.alias.value})
         note("publish", 1, 1)
     return fitted

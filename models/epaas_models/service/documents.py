@@ -31,6 +31,12 @@ class NewTrainingJob(BaseModel):
     publish: Alias | None = Field(
         None, description="publish the bundle on the operator's prediction server, under this alias"
     )
+    budget_seconds: float | None = Field(
+        None, gt=0, description="what an encrypted record may take there; a bundle over it stays a candidate"
+    )
+    trust_measured_ranges: bool = Field(
+        False, description="let the server provide for the sums that training measured and a margin"
+    )
 
 
 class TrainingJob(Document):

@@ -155,6 +155,10 @@ def _what(body: NewTrainingJob, context: Context) -> tuple[ModelConfiguration, O
 
 def _publishing(body: NewTrainingJob, context: Context) -> PublishingRequest | None:
     if body.publish is None:
+        if body.budget_seconds is not None:
+            raise InvalidRequest(
+                "a budget is of a bundle that is published", field="budget_seconds", hint="say publish"
+            )
         return None
     settings = context.settings
     if not settings.prediction_server or settings.publish_token_file is None:
@@ -164,5 +168,9 @@ def _publishing(body: NewTrainingJob, context: Context) -> PublishingRequest | N
             hint="its operator sets EPAAS_TRAIN_PREDICTION_SERVER and EPAAS_TRAIN_PUBLISH_TOKEN_FILE",
         )
     return PublishingRequest(
-        server=settings.prediction_server, token_file=settings.publish_token_file.absolute(), alias=body.publish
+        server=settings.prediction_server,
+        token_file=settings.publish_token_file.absolute(),
+        alias=body.publish,
+        budget_seconds=body.budget_seconds,
+        trust_measured_ranges=body.trust_measured_ranges,
     )

@@ -153,6 +153,8 @@ def wrong(**changes: Any) -> dict[str, Any]:
         ({"configuration": "mnist", "sed": 1}, 422, "body.sed"),
         ({"configuration": "mnist", "publish": "stable"}, 422, "publish"),
         ({"configuration": "mnist", "output": "/tmp/x"}, 422, "body.output"),
+        ({"configuration": "mnist", "budget_seconds": 1}, 422, "budget_seconds"),
+        ({"configuration": "mnist", "publish": "stable", "budget_seconds": 0}, 422, "body.budget_seconds"),
         (wrong(input_schema="mnist/v1"), 400, "input_schema"),
         (wrong(task="nothing"), 404, "task"),
         (wrong(name="../x"), 422, "name"),
