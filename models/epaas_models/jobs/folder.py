@@ -86,7 +86,12 @@ class JobFolder:
 
     @property
     def status(self) -> JobStatus:
-        return JobStatus.model_validate_json((self.path / "status.json").read_bytes())
+        """Raises :class:`ConfigurationError` for a file that somebody has changed."""
+        path = self.path / "status.json"
+        try:
+            return JobStatus.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise ConfigurationError("the job's state is damaged", field=str(path), hint="remove its folder") from None
 
     @classmethod
     def create(cls, path: Path, request: TrainingRequest) -> JobFolder:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from epaas_models.jobs.folder import ENDED, JobFolder
 from epaas_models.jobs.request import TrainingRequest
 from epaas_shared.digest import digest_bytes
-from epaas_shared.errors import IdempotencyConflict, TrainingJobNotFound
+from epaas_shared.errors import ConfigurationError, IdempotencyConflict, TrainingJobNotFound
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -40,9 +42,14 @@ class JobQueue:
         return job
 
     def jobs(self) -> list[JobFolder]:
-        """All of them, the newest first."""
-        found = [JobFolder(path) for path in self.folder.glob("*") if _ID.fullmatch(path.name)]
-        return sorted((job for job in found if job.exists), key=lambda job: job.status.submitted_at, reverse=True)
+        """All of them, the newest first. One whose state is damaged is left out, so that the others go on."""
+        submitted: dict[JobFolder, datetime] = {}
+        for path in self.folder.glob("*"):
+            job = JobFolder(path)
+            if _ID.fullmatch(path.name) and job.exists:
+                with suppress(ConfigurationError):
+                    submitted[job] = job.status.submitted_at
+        return sorted(submitted, key=lambda job: submitted[job], reverse=True)
 
     def waiting(self) -> list[JobFolder]:
         """Those that nobody runs and that have not ended, interrupted ones among them, the oldest first."""

@@ -19,6 +19,8 @@ from epaas_shared.protocol import Problem
 _log = structlog.get_logger()
 
 _POLL_SECONDS = 0.3
+_PAUSE_SECONDS = 5.0
+"""After something that should not happen."""
 MAX_ATTEMPTS = 5
 """How often a job whose process dies is begun before it fails."""
 
@@ -45,15 +47,24 @@ class Slots:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            job = self._claim()
-            if job is None:
-                self._stop.wait(_POLL_SECONDS)
-                continue
             try:
-                self._run(job)
-            finally:
-                with self._claiming:
-                    self._claimed.discard(job.id)
+                if not self._run_next():
+                    self._stop.wait(_POLL_SECONDS)
+            except Exception as error:  # a full disk, a damaged folder: the others still have a right to be run
+                _log.error("a slot failed", exc_info=error)
+                self._stop.wait(_PAUSE_SECONDS)
+
+    def _run_next(self) -> bool:
+        """Whether there was a job to run."""
+        job = self._claim()
+        if job is None:
+            return False
+        try:
+            self._run(job)
+        finally:
+            with self._claiming:
+                self._claimed.discard(job.id)
+        return True
 
     def _claim(self) -> JobFolder | None:
         with self._claiming:

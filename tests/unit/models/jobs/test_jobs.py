@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from job_making import request
 from epaas_models import descent
 from epaas_models.datasets import DataSettings
 from epaas_models.export import read_bundle
+from epaas_models.jobs import slots
 from epaas_models.jobs.folder import JobFolder
 from epaas_models.jobs.queue import JobQueue
 from epaas_models.jobs.run import run
@@ -149,3 +151,35 @@ def test_a_job_that_is_cancelled_in_the_queue_never_begins(tmp_path: Path) -> No
     job.ask_to_cancel()
     Slots(queue, 1)._run(job)
     assert (job.status.state, job.status.attempts) == ("cancelled", 0)
+
+
+def test_a_damaged_job_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path)
+    damaged, other = queue.submit(request()), queue.submit(request())
+    (damaged.path / "status.json").write_text("{")
+    assert queue.jobs() == queue.waiting() == [other]
+    with pytest.raises(ConfigurationError) as caught:
+        _ = queue.job(damaged.id).status
+    assert caught.value.field == str(damaged.path / "status.json")
+
+
+def test_a_slot_survives_what_should_not_happen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = JobQueue(tmp_path)
+    failures = iter([OSError("no space left"), ValueError("what is this")])
+    real = JobQueue.waiting
+
+    def failing(self: JobQueue) -> list[JobFolder]:
+        for failure in failures:
+            raise failure
+        return real(self)
+
+    monkeypatch.setattr(slots, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(JobQueue, "waiting", failing)
+    job = queue.submit(request())
+    job.ask_to_cancel()
+    begun = Slots(queue, 1)
+    begun.start()
+    while job.status.state != "cancelled":
+        assert begun._threads[0].is_alive()
+        time.sleep(0.01)
+    begun.stop()
