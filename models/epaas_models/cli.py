@@ -62,12 +62,11 @@ def fit(
     from epaas_models.datasets import TASKS
     from epaas_models.jobs.folder import JobFolder
     from epaas_models.jobs.request import TrainingRequest
-    from epaas_models.tables.own_tasks import OwnTasks
 
     own = own_task(configuration, tasks_folder)
     chosen = load_configuration(configuration) if own is None else own.configuration
     if own is None and chosen.task not in TASKS:
-        own = OwnTasks(tasks_folder).task(chosen.input_schema)
+        own = own_task(chosen.input_schema, tasks_folder)
     folder = output if output is not None else Path("bundles") / chosen.name
     request = TrainingRequest(
         configuration=chosen,

@@ -172,5 +172,5 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(user: User, tmp_path: P
 def test_training_an_unknown_configuration_names_those_there_are(user: User) -> None:
     run = user.run("fit", "nothing", program="epaas-train")
     assert run.returncode == 3
-    assert "epaas-train: error: there is no configuration 'nothing'" in run.stderr
+    assert "epaas-train: error: configuration: there is no configuration 'nothing'" in run.stderr
     assert "breast-cancer" in run.stderr

@@ -28,7 +28,7 @@ PassphraseOption = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File whose first line is the passphrase; else you are asked.")
 ]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of the model; see `epaas models list`.")]
-VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Version of the model; else the stable one.")]
+VersionOption = Annotated[int | None, typer.Option("--version", min=1, help="Version; else the stable one.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

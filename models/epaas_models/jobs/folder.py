@@ -103,6 +103,10 @@ class JobFolder:
         job = cls(path)
         if job.exists and job.locked:
             raise Conflict("it is being trained already", field=str(path), hint="wait for it, or end it first")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"{path.parent} cannot be written: {error.strerror}") from None
         write_atomically(path / "request.json", request.model_dump_json(indent=1).encode())
         job.write_status(JobStatus(state="queued", submitted_at=datetime.now(UTC)))
         return job

@@ -15,6 +15,7 @@ from torch import nn
 
 from epaas_models.datasets import Dataset, DataSettings, sst
 from epaas_models.datasets.trees import Tree
+from epaas_models.experiments import picture_data
 from epaas_models.experiments.claims import Claim
 from epaas_models.experiments.experiment import Experiment, RunContext
 from epaas_models.experiments.focal import CLAIMS, EXPERIMENTS, data
@@ -57,7 +58,7 @@ def articles(_settings: DataSettings, _progress: object) -> Dataset:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     data._examples.cache_clear()
-    monkeypatch.setitem(data.PICTURES, "mnist", pictures)  # type: ignore[arg-type]
+    monkeypatch.setitem(picture_data.PICTURES, "mnist", pictures)  # type: ignore[arg-type]
     monkeypatch.setattr(data.newsgroups, "load", articles)
     yield
     data._examples.cache_clear()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from job_making import request
+from training_job_making import request
 
 from epaas_models import descent
 from epaas_models.datasets import DataSettings
