@@ -27,7 +27,7 @@ test: $(INSTALLED)  ## All tests, on two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: $(INSTALLED)  ## The tests that take no more than a few seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 check: $(INSTALLED)  ## Static checks
 	$(BIN)/ruff check .
