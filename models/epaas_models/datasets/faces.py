@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from epaas_models.datasets.dataset import Dataset
-from epaas_models.datasets.files import DataFile, DataSettings, Progress, read, write_atomically
+from epaas_models.datasets.files import CACHE_HINT, DataFile, DataSettings, Progress, read
+from epaas_models.whole_files import write_atomically
 from epaas_shared.errors import ConfigurationError
 
 _SOURCE = "whoever has the frontalised LFW pictures (the originals are of the University of Massachusetts)"
@@ -74,7 +75,7 @@ def _resized(file: DataFile, settings: DataSettings, progress: Progress) -> tupl
             progress("resize pictures", place + 1, len(names))
     buffer = io.BytesIO()
     np.savez(buffer, names=np.array(names), images=images)
-    write_atomically(kept, buffer.getvalue())
+    write_atomically(kept, buffer.getvalue(), hint=CACHE_HINT)
     return names, images
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,12 +18,15 @@ from platformdirs import user_cache_path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from epaas_models.whole_files import write_atomically
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import ConfigurationError, ServerUnreachable
 
 Progress = Callable[[str, int, int], None]
 """Gets what is being done, how far it is and of how much (0: nobody knows)."""
 
+CACHE_HINT = "make room there, or set EPAAS_DATA_CACHE_DIR to another folder"
+"""Where the cache cannot be written to."""
 _SECONDS = 30.0
 """Without a byte from a server, a download is given up."""
 
@@ -87,23 +89,6 @@ def read(file: DataFile, settings: DataSettings, progress: Progress) -> bytes:
     return _downloaded(file, file.url, settings, progress)
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write a file whole or not at all. Raises :class:`ConfigurationError` where this folder cannot be written to."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as partial:
-            try:
-                partial.write(data)
-                partial.close()
-                Path(partial.name).replace(path)
-            except BaseException:
-                Path(partial.name).unlink()
-                raise
-    except OSError as error:
-        hint = "make room there, or set EPAAS_DATA_CACHE_DIR to another folder"
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}", field=path.name, hint=hint) from None
-
-
 def _checked(file: DataFile, data: bytes, hint: str) -> bytes:
     try:
         content = file.content(data)
@@ -132,7 +117,7 @@ def _downloaded(file: DataFile, url: str, settings: DataSettings, progress: Prog
         detail = f"{url} cannot be downloaded: {reason}"
         raise ServerUnreachable(detail, field=file.name, hint=_remedy(file, settings)) from None
     content = _checked(file, bytes(data), f"it came from {url}; {_remedy(file, settings)}")
-    write_atomically(settings.data_cache_dir / file.folder / file.name, bytes(data))
+    write_atomically(settings.data_cache_dir / file.folder / file.name, bytes(data), hint=CACHE_HINT)
     return content
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from epaas_models.datasets.files import Progress, write_atomically
+from epaas_models.datasets.files import CACHE_HINT, Progress
+from epaas_models.whole_files import write_atomically
 from epaas_shared.errors import ConfigurationError
 
 Colours = NDArray[np.uint8]
@@ -40,7 +41,7 @@ def decoded(
         progress("decode pictures", place + 1, len(names))
     buffer = io.BytesIO()
     np.save(buffer, pictures, allow_pickle=False)
-    write_atomically(kept, buffer.getbuffer())
+    write_atomically(kept, buffer.getbuffer(), hint=CACHE_HINT)
     return pictures
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from epaas_models.datasets.files import write_atomically
+from epaas_models.whole_files import write_atomically
 from epaas_shared.errors import ConfigurationError
 
 

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from epaas_models.datasets.files import write_atomically
 from epaas_models.jobs.request import TrainingRequest
+from epaas_models.whole_files import write_atomically
 from epaas_shared.errors import ConfigurationError, Conflict
 from epaas_shared.protocol import Problem
 

@@ -78,7 +78,6 @@ def _fit(job: JobFolder, data: DataSettings, note: _Notes) -> Fitted:
             trust_measured_ranges=asked.trust_measured_ranges,
         )
         job.add_event({"event": "published", "version": published.version, "alias": asked.alias.value})
-        note("publish", 1, 1)
     return fitted
 
 

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from epaas_models.configuration import ModelConfiguration
 from epaas_models.datasets import Dataset, Split, split
-from epaas_models.datasets.files import write_atomically
 from epaas_models.fit import PUBLISHED_SPLIT
 from epaas_models.tables.defaults import default_configuration
 from epaas_models.tables.description import TableDescription, parse_description
@@ -25,6 +24,7 @@ from epaas_models.tables.encoding import propose_schema
 from epaas_models.tables.freezing import freeze_task, frozen_tasks
 from epaas_models.tables.lines import TableLimits
 from epaas_models.tables.reading import read_table
+from epaas_models.whole_files import write_atomically
 from epaas_shared.errors import ConfigurationError, Fault, InvalidTable, TaskNotFound
 from epaas_shared.schema import InputSchema
 

@@ -11,7 +11,7 @@ from training_job_making import request
 from epaas_models import descent
 from epaas_models.datasets import DataSettings
 from epaas_models.export import read_bundle
-from epaas_models.jobs import slots
+from epaas_models.jobs import folder, slots
 from epaas_models.jobs.folder import JobFolder
 from epaas_models.jobs.queue import JobQueue
 from epaas_models.jobs.run import run
@@ -183,3 +183,24 @@ def test_a_slot_survives_what_should_not_happen(tmp_path: Path, monkeypatch: pyt
         assert begun._threads[0].is_alive()
         time.sleep(0.01)
     begun.stop()
+
+
+def test_a_job_that_cannot_write_any_more_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(JobFolder.create(tmp_path / "whole", request()), DataSettings())
+    job, real = JobFolder.create(tmp_path / "job", request()), folder.write_atomically
+
+    def full(path: Path, data: bytes) -> None:
+        raise ConfigurationError("no space left on device", field=path.name)
+
+    def fill(what: str, done: int, total: int) -> None:
+        if (what, done) == ("train", 5):
+            monkeypatch.setattr(folder, "write_atomically", full)
+
+    with pytest.raises(ConfigurationError, match="no space"):
+        run(job, DataSettings(), fill)
+    assert (job.status.state, job.locked) == ("running", False)
+    monkeypatch.setattr(folder, "write_atomically", real)
+    assert run(job, DataSettings()).report.weights == whole.report.weights
+    assert (job.status.state, job.status.attempts) == ("succeeded", 2)
