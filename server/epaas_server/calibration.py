@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Engine, Row, insert, select, update
 
 from epaas_server.cost import EvaluationCost, Rates
-from epaas_server.database import calibration, reading
+from epaas_server.database import reading
+from epaas_server.tables import calibration
 
 _WEIGHT = 0.3
 """Of the newest evaluation in the correction."""

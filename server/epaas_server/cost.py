@@ -97,9 +97,9 @@ class EvaluationCost(BaseModel):
         levelled = self.products * rates.product + self.inputs * rates.input + self.values * rates.value
         return total + records * levelled
 
-    def memory_bytes(self, rates: Rates, profile: Profile) -> int:
-        """Peak memory of the evaluation child."""
-        return rates.base_bytes + self.peak_ciphertexts * 8 * profile.ciphertext_words
+    def memory_bytes(self, rates: Rates, profile: Profile, records: int = 1) -> int:
+        """Peak memory of the evaluation child, at most: with several records blocks are fuller than with one."""
+        return rates.base_bytes + records * self.peak_ciphertexts * 8 * profile.ciphertext_words
 
     def record_bytes(self) -> int:
         return self.inputs * SEEDED_BYTES

@@ -1,181 +1,113 @@
-"""The tables and the connection. SQLite by default; nothing here is special to it but :func:`_configure_sqlite`."""
+"""The connection: SQLite by default, or another database by URL; nothing is special to SQLite but its configuration.
+
+An SQLite database is brought to the newest schema when it is opened. Another one, which several releases may be
+working on at once, is migrated by command (``epaas-server database migrate``) and only looked at here.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    Float,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    UniqueConstraint,
-    create_engine,
-    event,
-    insert,
-    inspect,
-    select,
-)
-from sqlalchemy.engine import make_url
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import Connection, Engine, Float, create_engine, event, literal_column
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.sql.elements import ColumnElement
+
+from epaas_server import migrations
+from epaas_shared.errors import ConfigurationError, Unavailable
+
+_POSTGRESQL_OPTIONS = "-c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"
+"""Nobody waits for ever on another process that hangs, nor holds locks for it."""
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with its time zone, also on databases that store none."""
+def database_url(url: str, password_file: str = "") -> URL:
+    """The address with the password of a file, which no environment and no list of processes shows.
 
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-metadata = MetaData()
-
-model_versions = Table(
-    "model_versions",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("digest", String, nullable=False),
-    Column("manifest", JSON, nullable=False),
-    Column("task", String, nullable=False),
-    Column("plan", JSON, nullable=False),
-    Column("cost", JSON, nullable=False),
-    Column("published_at", UtcDateTime, nullable=False),
-    UniqueConstraint("name", "digest"),
-)
-
-releases = Table(
-    "releases",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("alias", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("before", Integer),  # the number of the release that a roll back returns to
-    Column("released_at", UtcDateTime, nullable=False),
-    ForeignKeyConstraint(["name", "version"], ["model_versions.name", "model_versions.version"]),
-)
-"""What an alias named and names; rows are added and never changed (``releases``)."""
-
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("scope", String, nullable=False),
-    Column("sha256", String, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
-evaluation_keys = Table(
-    "evaluation_keys",
-    metadata,
-    Column("digest", String, primary_key=True),
-    Column("profile", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("bytes", Integer, nullable=False),
-    Column("uploaded_at", UtcDateTime, nullable=False),
-    Column("problem", JSON),
-)
-
-jobs = Table(
-    "jobs",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("started_at", UtcDateTime),
-    Column("finished_at", UtcDateTime),
-    # who works on it
-    Column("worker", String),
-    Column("fence", Integer, nullable=False, default=0),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("lease_until", Float),
-    # what it is about; digests, never bytes
-    Column("evaluation_keys", String, nullable=False),
-    Column("model_name", String),
-    Column("model_version", Integer),
-    Column("model_digest", String),
-    Column("records", Integer),
-    Column("plan", JSON),
-    Column("predicted_seconds", Float),
-    Column("record_blob", String),
-    # how far it is
-    Column("bootstraps_done", Integer, nullable=False, default=0),
-    Column("bootstraps_total", Integer, nullable=False, default=0),
-    Column("layers_done", Integer, nullable=False, default=0),
-    Column("checkpoint_blob", String),
-    Column("result_blob", String),
-    Column("evaluation_seconds", Float, nullable=False, default=0.0),
-    Column("threads", Integer),
-    Column("problem", JSON),
-    # the request that made it
-    Column("idempotency_key", String, unique=True),
-    Column("request_digest", String),
-    Index("jobs_by_state", "state", "created_at"),
-)
-
-calibration = Table(
-    "calibration",
-    metadata,
-    Column("profile", String, primary_key=True),
-    Column("rates", JSON, nullable=False),
-    Column("correction", Float, nullable=False),
-)
+    Raises :class:`ConfigurationError`.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "is not the address of a database",
+            field="database_url",
+            hint="postgresql+psycopg://USER@HOST/DATABASE, or sqlite:////PATH",
+        ) from None
+    if not password_file:
+        return parsed
+    try:
+        return parsed.set(password=Path(password_file).read_text().strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot be read: {error}", field="database_password_file") from None
 
 
-def open_database(url: str) -> Engine:
-    """Connect and make the tables that are missing."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
+def connect(url: URL) -> Engine:
+    """A pool of connections to a database, whatever its schema. Raises :class:`ConfigurationError`."""
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url)
         _configure_sqlite(engine)
-    with engine.begin() as connection:
-        known = set(inspect(connection).get_table_names())
-        metadata.create_all(connection)
-        if model_versions.name in known and releases.name not in known:
-            _release_earlier_versions(connection)
+        return engine
+    try:
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=10,
+            connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 5},
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as missing:
+        raise ConfigurationError(
+            f"needs a driver that is not installed: {missing}",
+            field="database_url",
+            hint="`pip install epaas[postgres]`, and an address that begins with postgresql+psycopg://",
+        ) from None
+
+
+def open_database(url: str, password_file: str = "") -> Engine:
+    """Connect to a database of the present schema.
+
+    Raises :class:`ConfigurationError` where it has another, :class:`Unavailable` where it does not answer.
+    """
+    engine = connect(database_url(url, password_file))
+    with answering():
+        if engine.dialect.name == "sqlite":
+            migrations.upgrade(engine)
+        else:
+            migrations.check(engine)
     return engine
 
 
-def _release_earlier_versions(connection: Connection) -> None:
-    """Of a database of a release without aliases, where the newest version answered: each was stable in its turn."""
-    order = (model_versions.c.name, model_versions.c.version)
-    for row in connection.execute(select(model_versions).order_by(*order)).all():
-        before = None if row.version == 1 else row.version - 1
-        connection.execute(
-            insert(releases).values(
-                name=row.name,
-                alias="stable",
-                number=row.version,
-                version=row.version,
-                before=before,
-                released_at=row.published_at,
-            )
-        )
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns what a driver says of a database that does not answer into :class:`Unavailable`."""
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(
+            f"the database does not answer: {str(error.orig).splitlines()[0]}",
+            hint="look at EPAAS_SERVER_DATABASE_URL, and whether the database runs",
+        ) from None
 
 
 def reading(database: Engine) -> Connection:
     """A connection that only reads: on SQLite it waits for no writer and hinders none."""
     return database.execution_options(read_only=True).connect()
+
+
+def clock(database: Engine) -> ColumnElement[float]:
+    """Seconds since 1970 by the database's own clock, the one that all processes share.
+
+    Not ``unixepoch('subsec')``: it is NULL before SQLite 3.42, and a NULL lease never runs out.
+    """
+    if database.dialect.name == "sqlite":
+        return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
+    return literal_column("extract(epoch from clock_timestamp())", Float)
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -5,25 +5,31 @@ Never parses the keys themselves; a child does (docs/adr/0003).
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from epaas_server.blobs import Blobs, BlobWriter
-from epaas_server.database import evaluation_keys, reading
+from epaas_server.database import reading
 from epaas_server.jobs.store import JobStore
-from epaas_shared.errors import EpaasError, EvaluationKeysNotFound, InvalidEvaluationKeys
+from epaas_server.tables import DEFAULT_TENANT, evaluation_keys
+from epaas_server.tenants import TenantStore
+from epaas_shared.errors import EpaasError, EvaluationKeysNotFound, InvalidEvaluationKeys, QuotaExceeded
 from epaas_shared.frame import EvaluationKeysHeader, FrameStart
 from epaas_shared.profile import profile_by_digest
 from epaas_shared.protocol import EvaluationKeys, KeysState, Problem
 from epaas_shared.zerokey import ZeroKey
 
+_USE_NOTED_EVERY = timedelta(hours=1)
 
-def blob_name(digest: str) -> str:
-    return f"keys/{digest}"
+
+def new_blob_name(tenant: str, digest: str) -> str:
+    """Each upload has its own blob: what one tenant erases another keeps, and nobody can tell that another has it."""
+    return f"keys/{tenant}/{digest[:16]}-{secrets.token_hex(8)}"
 
 
 def check_start(start: FrameStart[EvaluationKeysHeader]) -> None:
@@ -41,70 +47,108 @@ def check_start(start: FrameStart[EvaluationKeysHeader]) -> None:
 
 @dataclass(frozen=True)
 class KeyStore:
-    """Evaluation keys of all clients. Holds nothing secret: evaluation keys are public."""
+    """Evaluation keys of all tenants. Holds nothing secret: evaluation keys are public."""
 
     database: Engine
     blobs: Blobs
     jobs: JobStore
+    tenants: TenantStore
 
-    def get(self, digest: str) -> EvaluationKeys:
+    def get(self, digest: str, tenant: str = DEFAULT_TENANT) -> EvaluationKeys:
+        """Raises :class:`EvaluationKeysNotFound`, also for keys that only another tenant has."""
+        return _document(self._row(digest, tenant))
+
+    def usable(self, digest: str, tenant: str = DEFAULT_TENANT) -> str:
+        """The blob of keys that were not refused, which are noted as used.
+
+        Raises :class:`EvaluationKeysNotFound`, and :class:`InvalidEvaluationKeys` for keys that failed their trial run.
+        """
+        row = self._row(digest, tenant)
+        if row.state == KeysState.REJECTED.value:
+            problem = _document(row).problem
+            raise InvalidEvaluationKeys(
+                problem.detail if problem else "they failed their trial run", field="evaluation_keys"
+            )
+        now = datetime.now(UTC)
+        if row.used_at is None or now - row.used_at > _USE_NOTED_EVERY:
+            with self.database.begin() as connection:
+                connection.execute(update(evaluation_keys).filter_by(digest=digest, tenant=tenant).values(used_at=now))
+        return self._blob(row)
+
+    def blob(self, digest: str, tenant: str = DEFAULT_TENANT) -> str:
         """Raises :class:`EvaluationKeysNotFound`."""
-        with reading(self.database) as connection:
-            row = connection.execute(select(evaluation_keys).filter_by(digest=digest)).first()
-        if row is None:
-            raise EvaluationKeysNotFound(f"there are no evaluation keys {digest[:12]}…", field="evaluation_keys")
-        return _document(row)
+        return self._blob(self._row(digest, tenant))
 
-    def usable(self, digest: str) -> EvaluationKeys:
-        """Like :meth:`get`, but raises :class:`InvalidEvaluationKeys` for keys that failed their trial run."""
-        keys = self.get(digest)
-        if keys.state is KeysState.REJECTED:
-            detail = keys.problem.detail if keys.problem else "they failed their trial run"
-            raise InvalidEvaluationKeys(detail, field="evaluation_keys")
-        return keys
+    def admit(self, tenant: str, size: int) -> None:
+        """Refuse an upload of ``size`` bytes before it is read. Raises :class:`QuotaExceeded`."""
+        with self.database.begin() as connection:
+            self.tenants.admit_keys(connection, tenant, size)
 
     def add(
-        self, digest: str, writer: BlobWriter, start: FrameStart[EvaluationKeysHeader]
+        self,
+        digest: str,
+        writer: BlobWriter,
+        start: FrameStart[EvaluationKeysHeader],
+        tenant: str = DEFAULT_TENANT,
     ) -> tuple[EvaluationKeys, bool]:
-        """Keep what ``writer`` received as the keys ``digest``, and queue their trial run; False if they were known."""
+        """Keep what ``writer`` received as the keys ``digest``, and queue their trial run; False if they were known.
+
+        Raises :class:`InvalidEvaluationKeys`, :class:`DigestMismatch` and :class:`QuotaExceeded`.
+        """
         if writer.bytes != start.total_bytes:
             raise InvalidEvaluationKeys(
                 f"the file is truncated or too long: {writer.bytes} bytes where {start.total_bytes} are due",
                 field="body",
             )
-        writer.commit(blob_name(digest), digest)
+        blob = new_blob_name(tenant, digest)
+        writer.commit(blob, digest)
         row = {
+            "tenant": tenant,
             "digest": digest,
             "profile": start.header.profile,
             "state": KeysState.CHECKING.value,
             "bytes": writer.bytes,
             "uploaded_at": datetime.now(UTC),
+            "blob": blob,
         }
         try:
             with self.database.begin() as connection:
+                self.tenants.admit_keys(connection, tenant, writer.bytes)
                 connection.execute(insert(evaluation_keys).values(**row))
-                self.jobs.submit_key_check(digest, connection)
+                self.jobs.submit_key_check(digest, connection, tenant)
         except IntegrityError:
-            return self.get(digest), False
-        return self.get(digest), True
+            self.blobs.remove(blob)
+            return self.get(digest, tenant), False
+        except QuotaExceeded:
+            self.blobs.remove(blob)
+            raise
+        return self.get(digest, tenant), True
 
-    def settle(self, digest: str, error: EpaasError | None) -> None:
+    def settle(self, digest: str, error: EpaasError | None, tenant: str = DEFAULT_TENANT) -> None:
         """The outcome of the trial run."""
         state = KeysState.READY if error is None else KeysState.REJECTED
         problem = None if error is None else Problem.of(error).model_dump(mode="json")
+        values = {"state": state.value, "problem": problem}
         with self.database.begin() as connection:
-            connection.execute(
-                update(evaluation_keys)
-                .where(evaluation_keys.c.digest == digest)
-                .values(state=state.value, problem=problem)
-            )
+            connection.execute(update(evaluation_keys).filter_by(digest=digest, tenant=tenant).values(**values))
 
-    def delete(self, digest: str) -> None:
+    def delete(self, digest: str, tenant: str = DEFAULT_TENANT) -> None:
         """Raises :class:`EvaluationKeysNotFound`."""
-        self.get(digest)
+        row = self._row(digest, tenant)
         with self.database.begin() as connection:
-            connection.execute(delete(evaluation_keys).where(evaluation_keys.c.digest == digest))
-        self.blobs.remove(blob_name(digest))
+            connection.execute(delete(evaluation_keys).filter_by(digest=digest, tenant=tenant))
+        self.blobs.remove(self._blob(row))
+
+    def _row(self, digest: str, tenant: str) -> Row[Any]:
+        with reading(self.database) as connection:
+            row = connection.execute(select(evaluation_keys).filter_by(digest=digest, tenant=tenant)).first()
+        if row is None:
+            raise EvaluationKeysNotFound(f"there are no evaluation keys {digest[:12]}…", field="evaluation_keys")
+        return row
+
+    def _blob(self, row: Row[Any]) -> str:
+        blob: str = row.blob or f"keys/{row.digest}"  # of a release without tenants
+        return blob
 
 
 def _document(row: Row[Any]) -> EvaluationKeys:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select
 
-from epaas_server.database import model_versions, releases
+from epaas_server.tables import model_versions, releases
 from epaas_shared.errors import Conflict, ModelNotFound
 from epaas_shared.protocol import Alias, Release
 

@@ -52,7 +52,7 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     configure_logging()
     # a worker publishes nothing, and is to start whatever has become of the file by now
     services = Services.open(settings.model_copy(update={"acceptance_file": ""}))
-    worker = Worker(settings, services.jobs, services.keys, services.registry, services.blobs)
+    worker = Worker(settings, services.jobs, services.keys, services.registry, services.blobs, services.presence)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         worker.stop.set()

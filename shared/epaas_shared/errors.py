@@ -11,7 +11,8 @@
     │   ├── InvalidTable             a data set, or what its provider says of it, cannot be used; it lists every fault
     │   ├── DigestMismatch           bytes do not have the digest that they were announced with
     │   ├── ProfileMismatch          a parameter set that this side does not ship
-    │   └── PayloadTooLarge          a body over the limit
+    │   ├── PayloadTooLarge          a body over the limit
+    │   └── EvaluationTooLarge       an evaluation that would not fit in the memory of any worker
     ├── Unauthorised                 no token, or one that the server does not know
     ├── Forbidden                    a token that is good, but not for this
     ├── NotFound
@@ -22,6 +23,7 @@
     │   ├── TrainingJobNotFound      (training)
     │   ├── TaskNotFound             (training) no own task of this name
     │   ├── TokenNotFound
+    │   ├── TenantNotFound
     │   └── SecretKeysNotFound       (client) no such keys in the keystore
     ├── Conflict
     │   ├── IdempotencyConflict      an idempotency key came back with another request
@@ -35,6 +37,8 @@
     ├── ConfigurationError           a setting, an address or a file's permissions are not as they must be
     ├── WrongPassphrase              (client) the passphrase does not open the secret keys
     ├── ServerUnreachable            (client) no answer from the server
+    ├── TooManyRequests              asked too often; ``retry_after`` says when it may be asked again
+    │   └── QuotaExceeded            a tenant has, or wants, more than it may
     ├── StorageFull                  the server has no room; nothing was lost
     ├── Unavailable                  the server cannot do this now
     └── InternalError                a bug of the server
@@ -55,7 +59,7 @@ class EpaasError(Exception):
     """Root of all errors that a user may see.
 
     ``detail`` says what happened, ``field`` names the offending field (a path such as ``layers[0].thresholds``),
-    ``hint`` says what to do about it.
+    ``hint`` says what to do about it, ``retry_after`` after how many seconds it may be worth trying again.
     """
 
     code: ClassVar[str] = "error"
@@ -64,10 +68,13 @@ class EpaasError(Exception):
     exit_code: ClassVar[int] = 1
     default_hint: ClassVar[str | None] = None
 
-    def __init__(self, detail: str, *, field: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, detail: str, *, field: str | None = None, hint: str | None = None, retry_after: int | None = None
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.retry_after = retry_after
         self.hint = hint if hint is not None else self.default_hint
 
     def __str__(self) -> str:
@@ -192,6 +199,12 @@ class PayloadTooLarge(InvalidInput):
     status = 413
 
 
+class EvaluationTooLarge(InvalidInput):
+    code = "evaluation-too-large"
+    title = "The evaluation would not fit in memory"
+    default_hint = "send fewer records at a time, or ask the operator for workers with more memory"
+
+
 class Unauthorised(EpaasError):
     code = "unauthorised"
     title = "This needs a token"
@@ -254,6 +267,12 @@ class TokenNotFound(NotFound):
     code = "token-not-found"
     title = "There is no such token"
     default_hint = "`epaas-server token list` shows them"
+
+
+class TenantNotFound(NotFound):
+    code = "tenant-not-found"
+    title = "There is no such tenant"
+    default_hint = "`epaas-server tenant list` shows them, `epaas-server tenant create NAME` makes one"
 
 
 class SecretKeysNotFound(NotFound):
@@ -339,6 +358,20 @@ class ServerUnreachable(EpaasError):
     status = 503
     exit_code = 7
     default_hint = "check the address (--server or EPAAS_URL) and that `epaas-server serve` is running"
+
+
+class TooManyRequests(EpaasError):
+    code = "too-many-requests"
+    title = "Too many requests"
+    status = 429
+    exit_code = 7
+    default_hint = "wait as long as Retry-After says"
+
+
+class QuotaExceeded(TooManyRequests):
+    code = "quota-exceeded"
+    title = "The tenant has used up what it may"
+    default_hint = "the server's operator sets quotas; erase what is not needed any more"
 
 
 class StorageFull(EpaasError):

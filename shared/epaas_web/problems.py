@@ -58,7 +58,10 @@ def respond(request: Request, problem: Problem, headers: dict[str, str] | None =
 
 async def _epaas_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EpaasError)
-    return respond(request, Problem.of(error), _HEADERS.get(error.status))
+    headers = dict(_HEADERS.get(error.status, {}))
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return respond(request, Problem.of(error), headers)
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:

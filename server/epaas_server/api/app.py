@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
 
-from epaas_server.api import comparison, evaluation_keys, models, operations, predictions, releases, reports
+from epaas_server.api import comparison, evaluation_keys, models, operations, predictions, releases, reports, tenants
 from epaas_server.api.problems import add_database_handler
+from epaas_server.api.rate_limit_headers import RateLimitHeaders
 from epaas_server.services import Services
 from epaas_server.settings import Settings
 from epaas_shared import __version__
+from epaas_shared.errors import EpaasError
 from epaas_web.pages.environment import STATIC_FOLDER
 from epaas_web.problems import add_problem_handlers
+
+_log = structlog.get_logger()
+_SWEEP_SECONDS = 3600.0
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -23,9 +32,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.services = Services.open(settings)
+        services = app.state.services = Services.open(settings)
+        sweeping = asyncio.create_task(_sweep(services))
         yield
-        app.state.services.close()
+        sweeping.cancel()
+        services.close()
 
     app = FastAPI(
         title="EPAAS",
@@ -36,12 +47,24 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # the documentation pages would load scripts from elsewhere
         redoc_url=None,
     )
-    for module in (models, releases, reports, comparison, evaluation_keys, predictions, operations):
+    for module in (models, releases, reports, comparison, evaluation_keys, predictions, tenants, operations):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER))
+    app.add_middleware(RateLimitHeaders)
     add_problem_handlers(app)
     add_database_handler(app)
     return app
+
+
+async def _sweep(services: Services) -> None:
+    """Erase once an hour what is over its time; what goes wrong is tried again the next time."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        try:
+            erased = await to_thread.run_sync(services.retention.sweep)
+            _log.info("swept", **erased.model_dump())
+        except (SQLAlchemyError, EpaasError, OSError) as error:
+            _log.error("the sweep failed", error=type(error).__name__)
 
 
 def _operation_id(route: APIRoute) -> str:

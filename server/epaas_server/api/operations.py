@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from epaas_server.api.dependencies import ServicesDependency
 from epaas_server.circuits.library import is_built
 from epaas_server.database import reading
+from epaas_shared.errors import EpaasError
 from epaas_shared.profile import default_profile
 from epaas_shared.protocol import Health, PredictionState
 
@@ -24,7 +25,7 @@ def health() -> Health:
 
 @router.get("/readyz", responses={503: {"model": Health}})
 def readiness(response: Response, services: ServicesDependency) -> Health:
-    """The database answers, the blob folder can be written and, where this server evaluates, the circuits are built."""
+    """The database answers, blobs can be kept and, where this server evaluates, the circuits are built."""
     checks = {"database": "ok", "blobs": "ok"}
     try:
         with reading(services.database) as connection:
@@ -32,10 +33,9 @@ def readiness(response: Response, services: ServicesDependency) -> Health:
     except SQLAlchemyError as error:
         checks["database"] = type(error).__name__
     try:
-        with services.blobs.writer():
-            pass
-    except OSError as error:
-        checks["blobs"] = error.strerror or "not writable"
+        services.blobs.check()
+    except EpaasError as error:
+        checks["blobs"] = error.detail
     if services.settings.workers:
         built = is_built(services.settings.cache_dir, default_profile())
         checks["circuits"] = "ok" if built else "not built yet"

@@ -13,12 +13,16 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from epaas_server.admission import check_fits
+from epaas_server.api.authorisation import CALLER_ERRORS, Caller, PredictingCaller
 from epaas_server.api.dependencies import PredictionId, ServicesDependency
-from epaas_server.jobs.store import NewPrediction, new_job_id
+from epaas_server.audit import Action
+from epaas_server.jobs.job import NewPrediction, new_job_id
 from epaas_server.services import Services
 from epaas_shared.digest import digest_bytes, digest_json
 from epaas_shared.errors import (
     EvaluationKeysNotFound,
+    EvaluationTooLarge,
     IdempotencyConflict,
     InvalidCiphertext,
     InvalidEvaluationKeys,
@@ -29,6 +33,7 @@ from epaas_shared.errors import (
     PredictionFailed,
     PredictionNotFound,
     ProfileMismatch,
+    QuotaExceeded,
     ResultNotReady,
     StorageFull,
 )
@@ -57,6 +62,9 @@ PreferHeader = Annotated[str, Header(description="`wait=N`: answer when finished
     status_code=202,
     openapi_extra=_BODY,
     responses=problem_responses(
+        *CALLER_ERRORS,
+        QuotaExceeded,
+        EvaluationTooLarge,
         ModelNotFound,
         EvaluationKeysNotFound,
         InvalidCiphertext,
@@ -72,6 +80,7 @@ async def create_prediction(
     request: Request,
     response: Response,
     services: ServicesDependency,
+    caller: PredictingCaller,
     model: Annotated[str, Query(max_length=100)],
     version: Annotated[
         int | None, Query(ge=1, le=MAX_VERSION, description="the stable one where none is given")
@@ -83,13 +92,16 @@ async def create_prediction(
 ) -> Prediction:
     """Ask for a prediction on an encrypted record (or several). Repeating a request under its key changes nothing."""
     body = await limited_body(request, services.settings.max_record_bytes)
-    prediction = await to_thread.run_sync(_create, services, body, model, version, idempotency_key, evaluation_keys)
+    prediction = await to_thread.run_sync(
+        _create, services, caller, body, model, version, idempotency_key, evaluation_keys
+    )
     response.headers["Location"] = f"{router.prefix}/{prediction.id}"
     return prediction
 
 
 def _create(
     services: Services,
+    caller: Caller,
     body: bytes,
     model: str,
     version: int | None,
@@ -101,7 +113,7 @@ def _create(
     _check_record(services, served, header, payload)
     if evaluation_keys not in (None, header.evaluation_keys):
         raise KeyMismatch("the record was encrypted under other keys than those asked for", field="evaluation-keys")
-    services.keys.usable(header.evaluation_keys)
+    services.keys.usable(header.evaluation_keys, caller.tenant)
     job_id = new_job_id()
     plan = services.registry.plan(served)
     new = NewPrediction(
@@ -117,7 +129,11 @@ def _create(
         predicted_seconds=services.registry.predicted_seconds(served, header.records),
         idempotency_key=idempotency_key if idempotency_key is not None else job_id,
         request_digest=digest_json([model, version, digest_bytes(body)]),
+        record_bytes=len(body),
+        predicted_memory_bytes=services.registry.predicted_memory_bytes(served, header.records),
+        tenant=caller.tenant,
     )
+    check_fits(services, new)
     services.blobs.put(new.record_blob, body)
     created = False
     try:
@@ -125,6 +141,8 @@ def _create(
     finally:
         if not created:
             services.blobs.keep_only(f"jobs/{job_id}", None)
+    if created:
+        services.audit.add(caller.tenant, caller.actor, Action.PREDICTION_ASKED, job_id)
     return prediction
 
 
@@ -152,32 +170,34 @@ def _check_record(services: Services, model: ModelVersion, header: RecordHeader,
         )
 
 
-@router.get("/{prediction_id}", responses=problem_responses(PredictionNotFound))
+@router.get("/{prediction_id}", responses=problem_responses(*CALLER_ERRORS, PredictionNotFound))
 async def get_prediction(
-    prediction_id: PredictionId, services: ServicesDependency, prefer: PreferHeader = ""
+    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller, prefer: PreferHeader = ""
 ) -> Prediction:
     """State and progress of a prediction."""
     wait = re.search(r"(?:^|[,;\s])wait=(\d{1,6})", prefer)
     seconds = min(int(wait[1]), services.settings.max_wait_seconds) if wait else 0
     deadline = time.monotonic() + seconds
     while True:
-        prediction = await to_thread.run_sync(services.jobs.get, prediction_id)
+        prediction = await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
         if prediction.state.finished or time.monotonic() >= deadline:
             return prediction
         await asyncio.sleep(_POLL_SECONDS)
 
 
 @router.get(
-    "/{prediction_id}/events", response_class=EventSourceResponse, responses=problem_responses(PredictionNotFound)
+    "/{prediction_id}/events",
+    response_class=EventSourceResponse,
+    responses=problem_responses(*CALLER_ERRORS, PredictionNotFound),
 )
 async def stream_prediction_events(
-    prediction_id: PredictionId, services: ServicesDependency
+    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller
 ) -> AsyncIterable[ServerSentEvent]:
     """The prediction whenever it changes, as server-sent events, until it has finished."""
     last: Prediction | None = None
     with suppress(PredictionNotFound):
         while last is None or not last.state.finished:
-            prediction = await to_thread.run_sync(services.jobs.get, prediction_id)
+            prediction = await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
             if prediction != last:
                 yield ServerSentEvent(data=prediction, event=prediction.state.value)
                 last = prediction
@@ -189,13 +209,15 @@ async def stream_prediction_events(
     response_class=Response,
     responses={
         200: {"content": {RESULT_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-        **problem_responses(PredictionNotFound, ResultNotReady, PredictionFailed, PredictionCancelled),
+        **problem_responses(*CALLER_ERRORS, PredictionNotFound, ResultNotReady, PredictionFailed, PredictionCancelled),
     },
 )
-def get_prediction_result(prediction_id: PredictionId, services: ServicesDependency) -> Response:
+def get_prediction_result(
+    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller
+) -> Response:
     """The encrypted prediction; only the client's secret key opens it."""
-    prediction = services.jobs.get(prediction_id)
-    blob = services.jobs.result_blob(prediction_id)
+    prediction = services.jobs.get(prediction_id, caller.tenant)
+    blob = services.jobs.result_blob(prediction_id, caller.tenant)
     if prediction.state is PredictionState.FAILED:
         raise PredictionFailed(
             prediction.problem.detail if prediction.problem else "the evaluation failed",
@@ -205,20 +227,28 @@ def get_prediction_result(prediction_id: PredictionId, services: ServicesDepende
         raise PredictionCancelled("the prediction was cancelled and has no result")
     if blob is None:
         raise ResultNotReady(f"the prediction is {prediction.state.value}")
-    return Response(services.blobs.read(blob), media_type=RESULT_MEDIA_TYPE)
+    try:
+        result = services.blobs.read(blob)
+    except FileNotFoundError:  # erased since it was looked up
+        raise PredictionNotFound(f"the result of {prediction_id} was erased", field="id") from None
+    services.audit.add(caller.tenant, caller.actor, Action.RESULT_FETCHED, prediction_id)
+    return Response(result, media_type=RESULT_MEDIA_TYPE)
 
 
-@router.post("/{prediction_id}/cancel", responses=problem_responses(PredictionNotFound))
-def cancel_prediction(prediction_id: PredictionId, services: ServicesDependency) -> Prediction:
+@router.post("/{prediction_id}/cancel", responses=problem_responses(*CALLER_ERRORS, PredictionNotFound))
+def cancel_prediction(
+    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller
+) -> Prediction:
     """Stop a prediction that has not finished; one that has stays as it is."""
-    prediction = services.jobs.cancel(prediction_id)
+    prediction = services.jobs.cancel(prediction_id, caller.tenant)
     if prediction.state is PredictionState.CANCELLED:
+        services.audit.add(caller.tenant, caller.actor, Action.PREDICTION_CANCELLED, prediction_id)
         services.blobs.keep_only(f"jobs/{prediction_id}", None)
     return prediction
 
 
-@router.delete("/{prediction_id}", status_code=204, responses=problem_responses(PredictionNotFound))
-def delete_prediction(prediction_id: PredictionId, services: ServicesDependency) -> None:
+@router.delete("/{prediction_id}", status_code=204, responses=problem_responses(*CALLER_ERRORS, PredictionNotFound))
+def delete_prediction(prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller) -> None:
     """Erase a prediction, its record and its result; one that is running is stopped."""
-    services.jobs.erase(prediction_id)
-    services.blobs.keep_only(f"jobs/{prediction_id}", None)
+    services.retention.erase_prediction(prediction_id, caller.tenant)
+    services.audit.add(caller.tenant, caller.actor, Action.PREDICTION_ERASED, prediction_id)

@@ -11,23 +11,21 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from epaas_server.api.authorisation import requires
+from epaas_server.api.authorisation import CALLER_ERRORS, PublishingCaller
 from epaas_server.api.dependencies import ModelName, ServicesDependency
 from epaas_server.archives import unpack
+from epaas_server.audit import Action
 from epaas_server.blobs import storage_errors
 from epaas_server.bundles import read_bundle
-from epaas_server.scopes import Scope
 from epaas_server.services import Services
 from epaas_shared.errors import (
     BundleFallsShort,
     Conflict,
-    Forbidden,
     InvalidBundle,
     InvalidRequest,
     ModelNotFound,
     PayloadTooLarge,
     StorageFull,
-    Unauthorised,
 )
 from epaas_shared.protocol import (
     BUNDLE_MEDIA_TYPE,
@@ -41,7 +39,7 @@ from epaas_shared.protocol import (
 from epaas_web.bodies import limited_body, limited_chunks
 from epaas_web.problems import problem_responses
 
-router = APIRouter(prefix="/v1/models/{name}", tags=["publishing"], dependencies=[requires(Scope.PUBLISH)])
+router = APIRouter(prefix="/v1/models/{name}", tags=["publishing"])
 
 _MAX_INSTRUCTION_BYTES = 4096
 InstructionT = TypeVar("InstructionT", bound=Instruction)
@@ -70,7 +68,7 @@ def _schema(document: type[Instruction]) -> dict[str, Any]:
     },
     responses={
         200: {"model": ModelVersion, "description": "The bundle was this version already"},
-        **problem_responses(Unauthorised, Forbidden, InvalidBundle, BundleFallsShort, PayloadTooLarge, StorageFull),
+        **problem_responses(*CALLER_ERRORS, InvalidBundle, BundleFallsShort, PayloadTooLarge, StorageFull),
     },
 )
 async def publish_version(
@@ -78,6 +76,7 @@ async def publish_version(
     request: Request,
     response: Response,
     services: ServicesDependency,
+    caller: PublishingCaller,
     alias: Annotated[Alias, Query(description="what names the version from now on")] = Alias.CANDIDATE,
     strategy: Annotated[
         list[str] | None, Query(description="how layers are evaluated: one for all, or one a layer; else the cheapest")
@@ -96,6 +95,7 @@ async def publish_version(
         model, created = await to_thread.run_sync(
             _publish, services, archive, name, strategy or (), trust_measured_ranges, alias
         )
+    await _noted(services, caller, Action.MODEL_PUBLISHED, f"{model.name} {model.version} {alias.value}")
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{model.name}/versions/{model.version}"
     return model
@@ -116,26 +116,38 @@ def _publish(
 @router.put(
     "/aliases/stable",
     openapi_extra=_json_body(Promotion, required=True),
-    responses=problem_responses(Unauthorised, Forbidden, ModelNotFound, Conflict, PayloadTooLarge),
+    responses=problem_responses(*CALLER_ERRORS, ModelNotFound, Conflict, PayloadTooLarge),
 )
-async def promote_version(name: ModelName, request: Request, services: ServicesDependency) -> Model:
+async def promote_version(
+    name: ModelName, request: Request, services: ServicesDependency, caller: PublishingCaller
+) -> Model:
     """Let a version answer from now on. Predictions that were asked for before are finished by theirs."""
     promotion = await _instruction(request, Promotion)
-    return await to_thread.run_sync(services.registry.promote, name, promotion.version, promotion.expected)
+    model = await to_thread.run_sync(services.registry.promote, name, promotion.version, promotion.expected)
+    await _noted(services, caller, Action.MODEL_PROMOTED, f"{model.name} {model.version}")
+    return model
 
 
 @router.post(
     "/rollback",
     openapi_extra=_json_body(RollBack, required=False),
-    responses=problem_responses(Unauthorised, Forbidden, ModelNotFound, Conflict, PayloadTooLarge),
+    responses=problem_responses(*CALLER_ERRORS, ModelNotFound, Conflict, PayloadTooLarge),
 )
-async def roll_back_model(name: ModelName, request: Request, services: ServicesDependency) -> Model:
+async def roll_back_model(
+    name: ModelName, request: Request, services: ServicesDependency, caller: PublishingCaller
+) -> Model:
     """Let the version answer that was stable before the present one; twice goes two back.
 
     With ``expected`` a request that is repeated, say after a time-out, does not go back twice.
     """
     back = await _instruction(request, RollBack, empty=b"{}")
-    return await to_thread.run_sync(services.registry.roll_back, name, back.expected)
+    model = await to_thread.run_sync(services.registry.roll_back, name, back.expected)
+    await _noted(services, caller, Action.MODEL_ROLLED_BACK, f"{model.name} {model.version}")
+    return model
+
+
+async def _noted(services: Services, caller: PublishingCaller, action: Action, subject: str) -> None:
+    await to_thread.run_sync(services.audit.add, caller.tenant, caller.actor, action, subject)
 
 
 async def _instruction(request: Request, document: type[InstructionT], empty: bytes = b"") -> InstructionT:

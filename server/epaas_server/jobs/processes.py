@@ -6,6 +6,7 @@ it, so that they end when it does, however it does.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,13 @@ from epaas_server.settings import Settings
 _log = structlog.get_logger()
 _WATCH_SECONDS = 0.5
 _STOP_SECONDS = 10
+
+
+def as_variables(settings: Settings) -> dict[str, str]:
+    """Settings as the environment of a process that is to have the same."""
+    values = settings.model_dump(mode="json")
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    return {f"EPAAS_SERVER_{name.upper()}": text for name, text in texts.items()}
 
 
 class WorkerProcesses:
@@ -55,7 +63,6 @@ class WorkerProcesses:
                     self._processes[index] = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        settings = self._settings.model_dump(mode="json")
-        environment = {**os.environ, **{f"EPAAS_SERVER_{name.upper()}": str(value) for name, value in settings.items()}}
+        environment = {**os.environ, **as_variables(self._settings)}
         command = [sys.executable, "-m", "epaas_server", "worker", "--until-stdin-closes"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)  # noqa: S603

@@ -1,6 +1,7 @@
 """The worker: claims jobs, has its child do them, keeps the lease, records every finished layer.
 
     claim ──▶ child ──▶ heartbeat, checkpoint a layer ──▶ succeed | fail
+                │           └─ a shorter job's turn: the job goes back to the queue, for a while
                 └─ died: the job goes back to the queue and on from its last layer, at most ``max_attempts`` times
 
 It evaluates nothing itself and never loads the runtime.
@@ -19,25 +20,56 @@ import structlog
 from epaas_server.blobs import Blobs
 from epaas_server.circuits.library import ensure_library
 from epaas_server.engine.child import ChildConfiguration
+from epaas_server.engine.limits import MachineLimits
 from epaas_server.engine.local import ChildDied, EvaluationChild
-from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Ready, Refused, Task
+from epaas_server.engine.tasks import (
+    Advanced,
+    CheckKeys,
+    Evaluate,
+    Finished,
+    LayerDone,
+    Pause,
+    Paused,
+    Proceed,
+    Ready,
+    Refused,
+    Task,
+)
 from epaas_server.evaluation_keys import KeyStore
-from epaas_server.jobs.store import Claim, JobKind, JobStore, LeaseLost
+from epaas_server.jobs.job import Claim, JobKind
+from epaas_server.jobs.presence import Announcer, WorkerFacts, WorkerPresence
+from epaas_server.jobs.store import JobStore, LeaseLost
 from epaas_server.registry import Registry
 from epaas_server.settings import Settings
-from epaas_shared.errors import EpaasError, InvalidEvaluationKeys, PredictionFailed, StorageFull, error_class
+from epaas_shared import __version__
+from epaas_shared.errors import (
+    EpaasError,
+    InvalidEvaluationKeys,
+    PredictionFailed,
+    StorageFull,
+    Unavailable,
+    error_class,
+)
 from epaas_shared.profile import default_profile
 
 _log = structlog.get_logger()
 _START_SECONDS = 60.0
 _START_PAUSE_SECONDS = 1.0
-_FULL_PAUSE_SECONDS = 5.0
+_WAIT_SECONDS = 5.0
 
 
 class Worker:
     """One evaluation slot. ``run`` returns soon after ``stop`` is set, giving its job back."""
 
-    def __init__(self, settings: Settings, store: JobStore, keys: KeyStore, registry: Registry, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: JobStore,
+        keys: KeyStore,
+        registry: Registry,
+        blobs: Blobs,
+        presence: WorkerPresence,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._keys = keys
@@ -45,28 +77,57 @@ class Worker:
         self._calibration = registry.calibration
         self._blobs = blobs
         self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._announcer = Announcer(
+            presence,
+            self._name,
+            WorkerFacts(
+                release=__version__,
+                engine=settings.engine,
+                threads=settings.threads,
+                memory_bytes=settings.slot_evaluation_bytes,
+            ),
+        )
+        self._held: tuple[str, ...] = ()  # digests of the keys that the child has in memory
+        self._digests: dict[str, str] = {}  # of keys, by their blobs
         self._child: EvaluationChild | None = None
         self.stop = threading.Event()
 
     def run(self) -> None:
-        configuration = ChildConfiguration(
-            circuits=ensure_library(self._settings.cache_dir, default_profile()),
-            blobs=self._settings.data_dir / "blobs",
-            threads=self._settings.threads,
-            keyset_cache_bytes=self._settings.keyset_cache_bytes,
-            memory_bytes=self._settings.child_memory_bytes,
-        )
+        configuration = self._configuration()
         _log.info("worker ready", worker=self._name, threads=self._settings.threads)
         try:
             while not self.stop.is_set():
                 child = self._ready_child(configuration)
-                claim = self._store.claim(self._name, self._settings.lease_seconds) if child else None
+                claim = self._claim() if child else None
                 if child and claim:
+                    self._announcer.say(job=claim.id)
                     self._work(claim, child)
                 else:
+                    self._announcer.say(job=None)
                     self.stop.wait(self._settings.poll_seconds if child else _START_PAUSE_SECONDS)
         finally:
             self._drop_child()
+            self._announcer.leave()
+
+    def _configuration(self) -> ChildConfiguration:
+        settings = self._settings
+        local = settings.engine == "local"  # else the machines of the cluster have the circuits
+        return ChildConfiguration(
+            blobs=settings.data_dir / "blobs",
+            blob_store=settings.blob_store,
+            limits=MachineLimits(settings.threads, settings.slot_keyset_bytes, settings.child_memory_bytes),
+            engine=settings.engine,
+            circuits=ensure_library(settings.cache_dir, default_profile()) if local else None,
+            ray_address=settings.ray_address,
+        )
+
+    def _claim(self) -> Claim | None:
+        return self._store.claim(
+            self._name,
+            self._settings.lease_seconds,
+            held_keys=self._held,
+            memory_bytes=self._settings.slot_evaluation_bytes,
+        )
 
     def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild | None:
         """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease.
@@ -101,28 +162,39 @@ class Worker:
             log.info("job is no longer ours")
             self._drop_child()
             if not self._store.is_wanted(claim):  # the child may have written after the blobs were removed
-                self._blobs.keep_only(f"jobs/{claim.id}", None)
+                self._tidy(claim, None)
         except ChildDied as death:
             log.warning("the evaluation child died", reason=str(death))
+            self._announcer.count(child_deaths=1)
             self._drop_child()
             self._after_death(claim)
         except StorageFull as full:
             log.error("the disk is full; the job waits", detail=full.detail)
             self._give_back(claim, counts_as_attempt=False)
-            self.stop.wait(_FULL_PAUSE_SECONDS)
+            self.stop.wait(_WAIT_SECONDS)
+        except Unavailable as away:
+            log.error("something that the job needs is away; the job waits", detail=away.detail)
+            self._give_back(claim, counts_as_attempt=False)
+            self.stop.wait(_WAIT_SECONDS)
         except EpaasError as error:
             log.info("job failed", code=error.code, detail=error.detail)
             self._settle(claim, error)
 
     def _task(self, claim: Claim) -> Task:
+        keys_blob = self._keys.usable(claim.evaluation_keys, claim.tenant)
+        self._digests[keys_blob] = claim.evaluation_keys
         if claim.kind is JobKind.CHECK_KEYS:
-            return CheckKeys(claim.evaluation_keys, calibrate=self._calibration.rates(default_profile().digest) is None)
-        self._keys.usable(claim.evaluation_keys)
+            return CheckKeys(
+                evaluation_keys=claim.evaluation_keys,
+                keys_blob=keys_blob,
+                calibrate=self._calibration.rates(default_profile().digest) is None,
+            )
         assert claim.model_digest is not None
         assert claim.record_blob is not None
         assert claim.plan is not None
         return Evaluate(
             evaluation_keys=claim.evaluation_keys,
+            keys_blob=keys_blob,
             bundle=self._registry.bundle_folder(claim.model_digest),
             plan=claim.plan,
             record_blob=claim.record_blob,
@@ -141,10 +213,21 @@ class Worker:
             match message:
                 case Advanced(bootstraps):
                     done += bootstraps
+                    self._announcer.count(bootstraps=bootstraps)
                 case LayerDone(layers_done, blob, layer_seconds):
                     seconds += layer_seconds
                     self._store.checkpoint(claim, layers_done, blob, done, layer_seconds)
+                    more = claim.plan is not None and layers_done < len(claim.plan.layers)
+                    pause = more and self._store.should_pause(claim, self._settings.slot_evaluation_bytes)
+                    child.give(Pause() if pause else Proceed())
+                case Paused(held_keys):
+                    self._remember(held_keys)
+                    self._store.release(claim, counts_as_attempt=False)
+                    return
                 case Finished():
+                    self._remember(message.held_keys)
+                    hit = message.keys_were_held
+                    self._announcer.count(evaluation_seconds=message.seconds, keyset_hits=hit, keyset_misses=not hit)
                     self._learn(claim, message, seconds + message.seconds)
                     self._settle(claim, message)
                     return
@@ -154,11 +237,18 @@ class Worker:
                     pass
             if time.monotonic() - last_beat >= self._settings.heartbeat_seconds:
                 self._store.heartbeat(claim, self._settings.lease_seconds, done)
+                self._announcer.say()
                 last_beat = time.monotonic()
             if self.stop.is_set():
                 self._drop_child()
                 self._store.release(claim, counts_as_attempt=False)
                 raise LeaseLost(claim.id)
+
+    def _remember(self, held_keys: tuple[str, ...]) -> None:
+        """Which keysets the child has in memory, by their blobs."""
+        self._digests = {blob: digest for blob, digest in self._digests.items() if blob in held_keys}
+        self._held = tuple(self._digests.values())
+        self._announcer.say(held_keysets=len(held_keys))
 
     def _learn(self, claim: Claim, finished: Finished, seconds: float) -> None:
         """What an evaluation, or the trial run of keys, says of this machine's speed."""
@@ -176,7 +266,7 @@ class Worker:
         kept = outcome.result_blob if isinstance(outcome, Finished) else None
         try:
             if claim.kind is JobKind.CHECK_KEYS:
-                self._keys.settle(claim.evaluation_keys, error)
+                self._keys.settle(claim.evaluation_keys, error, claim.tenant)
             if isinstance(outcome, Finished):
                 self._store.succeed(claim, outcome.result_blob, outcome.seconds, self._settings.threads)
             else:
@@ -184,7 +274,14 @@ class Worker:
         except LeaseLost:
             return
         if claim.kind is JobKind.PREDICT:
+            self._tidy(claim, kept)
+
+    def _tidy(self, claim: Claim, kept: str | None) -> None:
+        """Remove what the evaluation left behind; where the store is away, it stays for who looks for such things."""
+        try:
             self._blobs.keep_only(f"jobs/{claim.id}", kept)
+        except Unavailable as away:
+            _log.warning("blobs of a job are left behind", job=claim.id, detail=away.detail)
 
     def _after_death(self, claim: Claim) -> None:
         """Keys that kill the child in their trial run are refused; a prediction is tried again."""
@@ -201,6 +298,7 @@ class Worker:
         if self._child is not None:
             self._child.kill()
             self._child = None
+            self._held = ()
 
 
 def _bootstraps_at_start(claim: Claim) -> int:

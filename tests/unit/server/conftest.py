@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from tests.conftest import ClientKeys
 
+from epaas_server.bundle_store import BundleStore
 from epaas_server.database import open_database
 from epaas_server.jobs.store import JobStore
 from epaas_server.registry import Registry
+from epaas_server.tenants import Quotas, TenantStore
 from epaas_shared.profile import Profile, default_profile
 
 
@@ -31,12 +33,12 @@ def database(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def store(database: Engine) -> JobStore:
-    return JobStore(database)
+    return JobStore(database, TenantStore(database, Quotas()))
 
 
 @pytest.fixture
 def registry(database: Engine, tmp_path: Path) -> Registry:
-    return Registry(database, tmp_path / "published")
+    return Registry(database, BundleStore(tmp_path / "published"))
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,14 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from epaas_server.blobs import Blobs
-from epaas_server.database import jobs, reading
+from epaas_server.blobs import FolderBlobs
+from epaas_server.database import reading
 from epaas_server.evaluation_keys import KeyStore
-from epaas_server.jobs.store import Claim, JobStore, NewPrediction
+from epaas_server.jobs.job import Claim, NewPrediction
+from epaas_server.jobs.store import JobStore
 from epaas_server.plan import LayerPlan, Plan
+from epaas_server.tables import DEFAULT_TENANT, jobs
+from epaas_server.tenants import Quotas, TenantStore
 from epaas_shared.digest import digest_bytes
 from epaas_shared.frame import EvaluationKeysHeader, FrameStart
 from epaas_shared.ranges import SumRange
@@ -29,7 +32,14 @@ PLAN = Plan(
 
 
 def prediction(
-    name: str, *, keys: str = KEYS, request: str = "r", key: str | None = None, seconds: float | None = None
+    name: str,
+    *,
+    keys: str = KEYS,
+    request: str = "r",
+    key: str | None = None,
+    seconds: float | None = None,
+    tenant: str = DEFAULT_TENANT,
+    memory: int | None = None,
 ) -> NewPrediction:
     return NewPrediction(
         id=name,
@@ -44,6 +54,9 @@ def prediction(
         predicted_seconds=seconds,
         idempotency_key=key or f"key of {name}",
         request_digest=request,
+        record_bytes=100,
+        predicted_memory_bytes=memory,
+        tenant=tenant,
     )
 
 
@@ -63,12 +76,14 @@ def row_of(database: Engine, name: str) -> dict[str, Any]:
         return dict(connection.execute(select(jobs).filter_by(id=name)).one()._mapping)
 
 
-def upload(database: Engine, tmp_path: Path, content: bytes) -> tuple[KeyStore, str]:
+def upload(database: Engine, tmp_path: Path, content: bytes, *, tenant: str = DEFAULT_TENANT) -> tuple[KeyStore, str]:
     """Keys in the state ``checking``, with their check queued."""
-    blobs = Blobs(tmp_path / "blobs")
-    keys = KeyStore(database, blobs, JobStore(database))
+    blobs = FolderBlobs(tmp_path / "blobs")
+    keys = KeyStore(
+        database, blobs, JobStore(database, TenantStore(database, Quotas())), TenantStore(database, Quotas())
+    )
     header = EvaluationKeysHeader(payload_bytes=len(content), profile="c" * 64, keyset_bytes=len(content))
     with blobs.writer() as writer:
         writer.write(content)
-        keys.add(digest_bytes(content), writer, FrameStart(header, 0))
+        keys.add(digest_bytes(content), writer, FrameStart(header, 0), tenant)
     return keys, digest_bytes(content)

@@ -13,8 +13,10 @@ import pytest
 from job_making import EXPIRED, KEYS, LEASE, PLAN, claimed, prediction, row_of, submit, upload
 from sqlalchemy import Engine, select
 
-from epaas_server.database import evaluation_keys, reading
-from epaas_server.jobs.store import Claim, JobKind, JobStore
+from epaas_server.database import reading
+from epaas_server.jobs.job import Claim, JobKind
+from epaas_server.jobs.store import JobStore
+from epaas_server.tables import evaluation_keys
 from epaas_shared.errors import InvalidEvaluationKeys, PredictionNotFound
 from epaas_shared.protocol import KeysState, PredictionState
 
@@ -25,19 +27,25 @@ def test_an_empty_queue_gives_nothing(store: JobStore) -> None:
 
 def test_a_claim_says_what_is_to_be_done(store: JobStore) -> None:
     submit(store, "one")
-    assert claimed(store) == Claim(
+    claim = claimed(store)
+    assert claim == Claim(
         id="one",
         kind=JobKind.PREDICT,
+        tenant="default",
         fence=1,
         attempts=1,
         evaluation_keys=KEYS,
+        model_name="toy",
         model_digest="b" * 64,
         records=2,
         record_blob="jobs/one/record",
         plan=PLAN,
         layers_done=0,
         checkpoint_blob=None,
+        waited_seconds=claim.waited_seconds,
+        traceparent=None,
     )
+    assert 0 <= claim.waited_seconds < 60
     running = store.get("one")
     assert (running.state, running.attempts) == (PredictionState.RUNNING, 1)
     assert running.started_at is not None
@@ -152,8 +160,10 @@ CLAIM_ALL = """
 import sys
 from epaas_server.database import open_database
 from epaas_server.jobs.store import JobStore
+from epaas_server.tenants import Quotas, TenantStore
 
-store = JobStore(open_database(sys.argv[1]))
+database = open_database(sys.argv[1])
+store = JobStore(database, TenantStore(database, Quotas()))
 print("ready", flush=True)
 sys.stdin.readline()
 while (claim := store.claim(sys.argv[2], 1000.0)) is not None:

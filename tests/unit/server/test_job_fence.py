@@ -8,7 +8,8 @@ import pytest
 from job_making import EXPIRED, LEASE, claimed, row_of, submit
 from sqlalchemy import Engine
 
-from epaas_server.jobs.store import Claim, JobStore, LeaseLost
+from epaas_server.jobs.job import Claim
+from epaas_server.jobs.store import JobStore, LeaseLost
 from epaas_shared.errors import PredictionFailed, PredictionNotFound
 from epaas_shared.protocol import PredictionState
 

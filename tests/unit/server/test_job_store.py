@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from job_making import EXPIRED, KEYS, LEASE, PLAN, claimed, prediction, row_of, submit
 from sqlalchemy import Engine, update
 
-from epaas_server.blobs import Blobs
-from epaas_server.database import jobs, open_database
-from epaas_server.jobs.store import JobStore, new_job_id
+from epaas_server.blobs.store import checked_name
+from epaas_server.database import open_database
+from epaas_server.jobs.job import new_job_id
+from epaas_server.jobs.store import JobStore
 from epaas_server.plan import Plan
+from epaas_server.tables import jobs
+from epaas_server.tenants import Quotas, TenantStore
 from epaas_shared.errors import IdempotencyConflict, PredictionFailed, PredictionNotFound
 from epaas_shared.protocol import PredictionState
 
@@ -180,14 +182,13 @@ def test_what_was_stored_survives_a_new_connection(database: Engine, store: JobS
     submit(store, "one")
     again = open_database(str(database.url))
     try:
-        assert JobStore(again).get("one") == store.get("one")
+        assert JobStore(again, TenantStore(again, Quotas())).get("one") == store.get("one")
     finally:
         again.dispose()
 
 
-def test_job_ids_are_names_of_blobs_and_never_the_same(tmp_path: Path) -> None:
+def test_job_ids_are_names_of_blobs_and_never_the_same() -> None:
     ids = {new_job_id() for _ in range(1000)}
     assert len(ids) == 1000
-    blobs = Blobs(tmp_path)
     for name in ids:
-        blobs.path(f"jobs/{name}/record")
+        assert checked_name(f"jobs/{name}/record")

@@ -51,7 +51,7 @@ class Provider:
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Provider]:
     with serving(tmp_path) as (http, registry):
-        _, token = TokenStore(registry.database).create("tests", Scope.PUBLISH)
+        _, token = TokenStore(registry.database).create("tests", [Scope.PUBLISH])
         http.headers["Authorization"] = f"Bearer {token}"
         yield Provider(http, registry, token, tmp_path / "data")
 
@@ -195,7 +195,7 @@ def left_behind(data: Path) -> list[str]:
 def test_a_bundle_over_the_limit_is_refused_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EPAAS_SERVER_MAX_BUNDLE_BYTES", "3000")
     with serving(tmp_path) as (http, registry):
-        _, token = TokenStore(registry.database).create("tests", Scope.PUBLISH)
+        _, token = TokenStore(registry.database).create("tests", [Scope.PUBLISH])
         headers = {"Authorization": f"Bearer {token}"}
 
         def unannounced() -> Iterator[bytes]:
@@ -217,7 +217,7 @@ def test_everything_that_falls_short_is_in_the_problem(tmp_path: Path, monkeypat
     (tmp_path / "acceptance.toml").write_text(EVERYTHING)
     monkeypatch.setenv("EPAAS_SERVER_ACCEPTANCE_FILE", str(tmp_path / "acceptance.toml"))
     with serving(tmp_path) as (http, registry):
-        _, token = TokenStore(registry.database).create("tests", Scope.PUBLISH)
+        _, token = TokenStore(registry.database).create("tests", [Scope.PUBLISH])
         headers = {"Authorization": f"Bearer {token}"}
         body = zipped_bundle(bundle_with(accuracy=0.5))
         response = http.post(VERSIONS, content=body, headers=headers)

@@ -14,8 +14,9 @@ from server_making import BundleParts
 from sqlalchemy import Connection, Engine, insert, select
 
 from epaas_server import releases
-from epaas_server.database import metadata, model_versions, open_database
+from epaas_server.database import connect, database_url, open_database
 from epaas_server.registry import Registry
+from epaas_server.tables import model_versions
 from epaas_shared.errors import Conflict, ModelNotFound
 from epaas_shared.protocol import Alias
 
@@ -180,9 +181,9 @@ def test_a_change_that_is_broken_off_changes_nothing(versions: Engine) -> None:
 
 def test_a_database_from_before_aliases_serves_what_it_served(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'epaas.db'}"
-    earlier = open_database(url)
+    earlier = connect(database_url(url))
     with earlier.begin() as connection:
-        metadata.tables["releases"].drop(connection)
+        model_versions.create(connection)
         add_versions(connection, "toy", 3)
         add_versions(connection, "other", 1)
     earlier.dispose()

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from epaas_server.jobs.processes import as_variables
 from epaas_server.services import Services
 from epaas_server.settings import Settings
+from epaas_server.tenants import Quotas
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +91,9 @@ def test_variables_of_other_programs_do_not_matter(monkeypatch: pytest.MonkeyPat
 
 def test_settings_survive_their_way_to_a_worker_as_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, cache_dir=tmp_path / "c", port=1, threads=2, lease_seconds=0.25, workers=5)
-    for name, value in settings.model_dump(mode="json").items():
-        monkeypatch.setenv(f"EPAAS_SERVER_{name.upper()}", str(value))
+    settings = settings.model_copy(update={"quotas": Quotas(keysets=3, seconds_a_day=7.5)})
+    for name, text in as_variables(settings).items():
+        monkeypatch.setenv(name, text)
     assert Settings() == settings
 
 
@@ -111,7 +114,9 @@ def test_services_open_in_an_empty_folder_and_stay_in_it(tmp_path: Path) -> None
     assert {path.name for path in data.iterdir()} >= {"blobs", "epaas.db"}
 
 
-@pytest.mark.parametrize(("name", "text"), [("EPAAS_SERVER_PORT", "70000"), ("EPAAS_SERVER_THREADS", "many")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("EPAAS_SERVER_PORT", "70000"), ("EPAAS_SERVER_THREADS", "many"), ("EPAAS_SERVER_QUOTAS", "few")]
+)
 def test_the_command_names_the_wrong_setting(name: str, text: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "epaas_server", "models", "--data-dir", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, name: text})

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine
 
-from epaas_server.blobs import Blobs
+from epaas_server.blobs import FolderBlobs
 from epaas_server.evaluation_keys import KeyStore
-from epaas_server.jobs.store import JobKind, JobStore
+from epaas_server.jobs.job import JobKind
+from epaas_server.jobs.store import JobStore
+from epaas_server.tables import DEFAULT_TENANT
+from epaas_server.tenants import Quotas, TenantStore
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import EvaluationKeysNotFound
 from epaas_shared.frame import EvaluationKeysHeader, FrameStart
@@ -23,25 +26,26 @@ class Interrupted(Exception):
 
 def test_keys_and_their_check_are_known_together_or_not_at_all(database: Engine, tmp_path: Path) -> None:
     """A server that ends between the two must not leave keys that are checked by nobody."""
-    blobs = Blobs(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
 
     class Ends(JobStore):
-        def submit_key_check(self, digest: str, connection: Connection) -> None:
-            super().submit_key_check(digest, connection)
+        def submit_key_check(self, digest: str, connection: Connection, tenant: str = DEFAULT_TENANT) -> None:
+            super().submit_key_check(digest, connection, tenant)
             raise Interrupted
 
     body = b"any bytes"
     header = EvaluationKeysHeader(payload_bytes=0, profile="0" * 64, keyset_bytes=0)
     start = FrameStart(header, len(body))
     digest = digest_bytes(body)
-    for jobs in (Ends(database), JobStore(database)):
-        keys = KeyStore(database, blobs, jobs)
+    tenants = TenantStore(database, Quotas())
+    for jobs in (Ends(database, tenants), JobStore(database, tenants)):
+        keys = KeyStore(database, blobs, jobs, tenants)
         with pytest.raises(EvaluationKeysNotFound):
             keys.get(digest)
         with contextlib.suppress(Interrupted), blobs.writer() as writer:
             writer.write(body)
             keys.add(digest, writer, start)
     assert keys.get(digest).state is KeysState.CHECKING
-    claim = JobStore(database).claim("worker", 10)
+    claim = JobStore(database, tenants).claim("worker", 10)
     assert claim is not None
     assert (claim.kind, claim.evaluation_keys) == (JobKind.CHECK_KEYS, digest)
