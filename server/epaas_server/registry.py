@@ -1,13 +1,10 @@
-"""Published models: their versions in the database, their bundles in content-addressed folders.
+"""Published models: their versions in the database, their bundles in a store by digest.
 
 Publishing compiles nothing and tells no client anything (C3(i)); the version that is stable answers the next request.
 """
 
 from __future__ import annotations
 
-import errno
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,12 +15,13 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from epaas_server import releases
 from epaas_server.acceptance import Acceptance
-from epaas_server.blobs import storage_errors, write_durably
+from epaas_server.bundle_store import BundleStore
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.calibration import Calibration
 from epaas_server.cost import EvaluationCost
-from epaas_server.database import model_versions, reading
+from epaas_server.database import reading
 from epaas_server.plan import Plan, cost_of, make_plan
+from epaas_server.tables import model_versions
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, WEIGHTS_FILE, BundleManifest
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
 from epaas_shared.profile import profile_by_digest
@@ -35,17 +33,17 @@ from epaas_shared.schema import InputSchema
 @dataclass(frozen=True)
 class Registry:
     database: Engine
-    folder: Path
-    """Where bundles are kept, one folder a digest."""
+    bundles: BundleStore
     acceptance: Acceptance = field(default_factory=Acceptance)
     """What is required of a report before its bundle is published."""
 
     def bundle_folder(self, digest: str) -> Path:
-        return self.folder / digest
+        """The bundle on this machine. Raises as :meth:`epaas_server.bundle_store.BundleStore.folder`."""
+        return self.bundles.folder(digest)
 
     def manifest(self, digest: str) -> BundleManifest:
         """The manifest of a published bundle."""
-        return BundleManifest.model_validate_json((self.bundle_folder(digest) / MANIFEST_FILE).read_bytes())
+        return BundleManifest.model_validate_json(self.bundles.file(digest, MANIFEST_FILE))
 
     @property
     def calibration(self) -> Calibration:
@@ -78,7 +76,7 @@ class Registry:
         self.acceptance.check(report, self.calibration.seconds(cost_of(bundle, plan), bundle.manifest.profile))
         with reading(self.database) as connection:
             _check_task(connection, bundle)
-        self._copy(bundle)
+        self.bundles.keep(bundle)
         with self.database.begin() as connection:
             versions = releases.lock(connection, name)
             _check_task(connection, bundle)  # once more, now that nobody else can write
@@ -160,6 +158,12 @@ class Registry:
         cost = EvaluationCost.model_validate(self._row(model.name, model.version).cost)
         return self.calibration.seconds(cost, model.profile, records)
 
+    def predicted_memory_bytes(self, model: ModelVersion, records: int) -> int | None:
+        """Peak memory of evaluating so many records at once; None before the first client's keys were tried."""
+        rates = self.calibration.rates(model.profile)
+        cost = EvaluationCost.model_validate(self._row(model.name, model.version).cost)
+        return None if rates is None else cost.memory_bytes(rates, profile_by_digest(model.profile), records)
+
     def versions(self) -> list[ModelVersion]:
         """The stable version of each model, by name; a model that has none is left out."""
         with reading(self.database) as connection:
@@ -206,7 +210,7 @@ class Registry:
 
     def report_file(self, model: ModelVersion) -> bytes:
         """The report as it came with the bundle, JSON."""
-        return (self.bundle_folder(model.digest) / REPORT_FILE).read_bytes()
+        return self.bundles.file(model.digest, REPORT_FILE)
 
     def reliability(self, model: ModelVersion) -> Report | None:
         """The report; None of a version that was published before reports of this format."""
@@ -218,10 +222,11 @@ class Registry:
     def schema(self, digest: str) -> InputSchema:
         """The schema with this digest of any published model. Raises :class:`SchemaNotFound`."""
         with reading(self.database) as connection:
-            for row in connection.execute(select(model_versions.c.digest, model_versions.c.manifest)):
-                if row.manifest["input_schema"] == digest:
-                    return InputSchema.model_validate_json((self.bundle_folder(row.digest) / SCHEMA_FILE).read_bytes())
-        raise SchemaNotFound("no published model has this input schema", field="digest")
+            rows = connection.execute(select(model_versions.c.digest, model_versions.c.manifest)).all()
+        bundle = next((row.digest for row in rows if row.manifest["input_schema"] == digest), None)
+        if bundle is None:
+            raise SchemaNotFound("no published model has this input schema", field="digest")
+        return InputSchema.model_validate_json(self.bundles.file(bundle, SCHEMA_FILE))
 
     def _document(self, row: Row[Any]) -> ModelVersion:
         manifest = BundleManifest.model_validate(row.manifest)
@@ -251,25 +256,6 @@ class Registry:
             ),
             published_at=row.published_at,
         )
-
-    def _copy(self, bundle: Bundle) -> None:
-        target = self.bundle_folder(bundle.digest)
-        if target.is_dir():
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{secrets.token_hex(8)}"
-        with storage_errors():
-            temporary.mkdir()
-        try:
-            for name, data in bundle.files.items():
-                write_durably(temporary / name, data)
-            with storage_errors():
-                temporary.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another publisher of it was faster
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _report(bundle: Bundle) -> Report:

@@ -74,7 +74,7 @@ def test_a_refused_strategy_publishes_nothing(registry: Registry, tmp_path: Path
     with pytest.raises(InvalidInput):
         registry.publish(BundleParts().write(tmp_path / "toy"), ["nothing"])
     assert registry.versions() == []
-    assert not registry.folder.exists()
+    assert not registry.bundles.local.exists()
 
 
 def test_a_plan_is_that_of_its_version(published: Registry, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_refused_bundle_leaves_nothing(registry: Registry, tmp_path: Path) -> 
         registry.publish(source)
     assert caught.value.field == "files.report.json"
     assert registry.versions() == []
-    assert not registry.folder.exists() or list(registry.folder.iterdir()) == []
+    assert not registry.bundles.local.exists() or list(registry.bundles.local.iterdir()) == []
 
 
 def test_what_was_not_published_is_not_found(registry: Registry, tmp_path: Path) -> None:
@@ -149,18 +149,19 @@ def test_measured_rates_price_a_model(registry: Registry, tmp_path: Path, profil
 BREAK_OFF = """
 import resource, sys
 from pathlib import Path
+from epaas_server.bundle_store import BundleStore
 from epaas_server.database import open_database
 from epaas_server.registry import Registry
 
 root = Path(sys.argv[1])
-registry = Registry(open_database(f"sqlite:///{root}/epaas.db"), root / "published")
+registry = Registry(open_database(f"sqlite:///{root}/epaas.db"), BundleStore(root / "published"))
 registry.versions()
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 try:
     registry.publish(root / "bundle")
 except Exception as error:
     print("broken off", getattr(error, "errno", None))
-print([path.name for path in registry.folder.iterdir()], registry.versions())
+print([path.name for path in registry.bundles.local.iterdir()], registry.versions())
 """
 
 
@@ -175,8 +176,8 @@ def test_a_copy_that_is_broken_off_is_never_seen(tmp_path: Path) -> None:
 
 
 def test_a_folder_left_by_a_killed_publisher_is_no_bundle(registry: Registry, tmp_path: Path) -> None:
-    registry.folder.mkdir()
-    half = registry.folder / ".0123456789abcdef"
+    registry.bundles.local.mkdir()
+    half = registry.bundles.local / ".0123456789abcdef"
     half.mkdir()
     (half / "manifest.json").write_bytes(canonical({}))
     model = registry.publish(BundleParts().write(tmp_path / "bundle"))
