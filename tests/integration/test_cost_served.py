@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 
 from epaas_client import Client
-from epaas_server.blobs import Blobs
+from epaas_server.blobs import FolderBlobs
 from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.circuits.definitions import CIRCUITS
 from epaas_server.circuits.library import ensure_library
 from epaas_server.cost import Rates
-from epaas_server.engine.child import ChildConfiguration, Evaluator
-from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Message
+from epaas_server.engine.evaluator import Evaluator
+from epaas_server.engine.keys import read_frame
+from epaas_server.engine.limits import MachineLimits
+from epaas_server.engine.machine import Machine
+from epaas_server.engine.tasks import Advanced, CheckKeys, Evaluate, Finished, LayerDone, Message, Proceed
 from epaas_server.plan import cost_of, make_plan
 from epaas_server.settings import Settings
 from epaas_shared.layers import Integers
@@ -35,22 +39,24 @@ class Child:
 
     def __init__(self, folder: Path, keys: ClientKeys) -> None:
         self.keys = keys
-        self.blobs = Blobs(folder / "blobs")
-        self.blobs.put(f"keys/{keys.digest}", keys.frame)
+        self.blobs = FolderBlobs(folder / "blobs")
+        self._keys_blob = f"keys/{keys.digest}"
+        self.blobs.put(self._keys_blob, keys.frame)
         self.blobs.put("jobs/one/record", keys.secret.encrypt_records(SCHEMA.encode(RECORDS), SCHEMA))
         write_bundle(folder / "bundle", NETWORK, SCHEMA)
         self.folder = folder / "bundle"
         self._told: list[Message] = []
         circuits = ensure_library(Settings().cache_dir, default_profile())
-        configuration = ChildConfiguration(circuits, folder / "blobs", THREADS, 10**9, 8 * 10**9)
-        self._evaluator = Evaluator(configuration, self._told.append)
+        limits = MachineLimits(THREADS, keyset_cache_bytes=10**9, memory_bytes=8 * 10**9)
+        machine = Machine(circuits, limits, partial(read_frame, self.blobs))
+        self._evaluator = Evaluator(machine, self.blobs, self._told.append, Proceed)
 
     @property
     def bundle(self) -> Bundle:
         return read_bundle(self.folder)
 
     def check_keys(self, *, calibrate: bool) -> Rates | None:
-        self._evaluator.run(CheckKeys(self.keys.digest, calibrate))
+        self._evaluator.run(CheckKeys(self.keys.digest, self._keys_blob, calibrate))
         (told,) = self._took()
         assert isinstance(told, Finished)
         return told.rates
@@ -59,7 +65,8 @@ class Child:
         """From the beginning, or from the checkpoint of the first layer."""
         plan = make_plan(self.bundle, [strategy])
         done = int(checkpoint is not None)
-        task = Evaluate(self.keys.digest, self.folder, plan, "jobs/one/record", done, checkpoint, f"jobs/one/{done}")
+        record, output = "jobs/one/record", f"jobs/one/{done}"
+        task = Evaluate(self.keys.digest, self._keys_blob, self.folder, plan, record, done, checkpoint, output)
         self._evaluator.run(task)
         return self._took()
 

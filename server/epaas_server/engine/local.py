@@ -6,7 +6,7 @@ import multiprocessing
 from contextlib import suppress
 
 from epaas_server.engine.child import ChildConfiguration, main
-from epaas_server.engine.tasks import Message, Task
+from epaas_server.engine.tasks import Message, Task, Word
 
 
 class ChildDied(Exception):
@@ -31,8 +31,8 @@ class EvaluationChild:
     def alive(self) -> bool:
         return self._process.is_alive()
 
-    def give(self, task: Task) -> None:
-        """Raises :class:`ChildDied`."""
+    def give(self, task: Task | Word) -> None:
+        """A task, or, after a layer, the word whether to go on. Raises :class:`ChildDied`."""
         try:
             self._pipe.send(task)
         except OSError:

@@ -7,7 +7,8 @@ integers. What is done depends on the layer's shape and declared range, never on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +16,15 @@ from epaas_server.circuits.definitions import THRESHOLDS, Circuit
 from epaas_server.engine.batches import Bootstrapper
 from epaas_server.engine.levelled import add_clear, weighted_sums
 from epaas_server.strategies import split
-from epaas_server.strategies.blocks import block_sizes, blocks
-from epaas_server.strategies.strategy import Work, calls_of
+from epaas_server.strategies.blocks import block_sizes
+from epaas_server.strategies.strategy import NothingShared, Run, Strategy, Work, calls_of
 from epaas_shared.layers import Integers, Layer, Rows
 from epaas_shared.profile import Profile
 from epaas_shared.ranges import SumRange
 from epaas_shared.zerokey import Torus
 
 
-class Accumulate:
+class Accumulate(Strategy):
     name = "accumulate"
     exact = True
     hides_weights = True
@@ -46,16 +47,20 @@ class Accumulate:
             work, depth = work.then(block), block.depth
         return Work(work.bootstraps, depth, work.calls, products(layer, records), work.live_ciphertexts)
 
-    def evaluate(
-        self, layer: Layer, sums: SumRange, bits: Torus, profile: Profile, bootstrap: Bootstrapper
-    ) -> Iterator[Torus]:
+    def method(self, layer: Layer, sums: SumRange, profile: Profile) -> Compared | split.Split:
         circuit = narrowest(sums, profile)
-        for runs in blocks(len(bits), layer.outputs):
-            block = [(layer.rows(first, end), bits[record]) for record, first, end in runs]
-            if circuit is None:
-                yield split.evaluate(layer, block, bootstrap)
-            else:
-                yield bootstrap(circuit, np.concatenate([compared(rows, record, circuit) for rows, record in block]))
+        return split.Split(split.parts_or_raise(layer)) if circuit is None else Compared(circuit)
+
+
+@dataclass(frozen=True)
+class Compared(NothingShared):
+    """Sums through one threshold circuit."""
+
+    circuit: Circuit
+
+    def evaluate(self, block: Sequence[Run], bootstrap: Bootstrapper) -> Torus:
+        sums = [compared(run.rows, run.bits, self.circuit) for run in block]
+        return bootstrap(self.circuit, np.concatenate(sums))
 
 
 def narrowest(sums: SumRange, profile: Profile) -> Circuit | None:

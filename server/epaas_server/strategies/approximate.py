@@ -8,7 +8,8 @@ err less. FHE-DiNN (Bourse et al. 2018) evaluates neurons so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from epaas_server.circuits.definitions import PROFILE_BITS, STEP
 from epaas_server.engine.batches import Bootstrapper
 from epaas_server.engine.levelled import add_clear, weighted_sums
 from epaas_server.strategies.accumulate import narrowest, products
-from epaas_server.strategies.blocks import block_sizes, blocks
-from epaas_server.strategies.strategy import Work, calls_of
+from epaas_server.strategies.blocks import block_sizes
+from epaas_server.strategies.strategy import NothingShared, Run, Strategy, Work, calls_of
 from epaas_shared.layers import Layer, Rows
 from epaas_shared.profile import Profile
 from epaas_shared.ranges import SumRange
@@ -27,7 +28,7 @@ _STEP_AT = 3 << (PROFILE_BITS - 3)
 """Where the look-up steps, in the encoding of 10 bits: half a box of 2 bits below the middle."""
 
 
-class Approximate:
+class Approximate(Strategy):
     name = "approximate"
     exact = False
     hides_weights = True
@@ -43,12 +44,8 @@ class Approximate:
             work = work.then(Work(size, 1, calls_of(STEP, size), 0, 2 * size))
         return Work(work.bootstraps, 1, work.calls, products(layer, records), work.live_ciphertexts)
 
-    def evaluate(
-        self, layer: Layer, sums: SumRange, bits: Torus, profile: Profile, bootstrap: Bootstrapper
-    ) -> Iterator[Torus]:
-        scale = self.scale(sums, profile)
-        for runs in blocks(len(bits), layer.outputs):
-            yield bootstrap(STEP, np.concatenate([_compared(layer.rows(a, b), bits[r], scale) for r, a, b in runs]))
+    def method(self, layer: Layer, sums: SumRange, profile: Profile) -> Stepped:  # noqa: ARG002
+        return Stepped(self.scale(sums, profile))
 
     @staticmethod
     def scale(sums: SumRange, profile: Profile) -> int:
@@ -57,6 +54,16 @@ class Approximate:
         if circuit is None:
             raise ValueError("the layer's sums are too large")
         return circuit.scale
+
+
+@dataclass(frozen=True)
+class Stepped(NothingShared):
+    """Scaled sums through the step."""
+
+    scale: int
+
+    def evaluate(self, block: Sequence[Run], bootstrap: Bootstrapper) -> Torus:
+        return bootstrap(STEP, np.concatenate([_compared(run.rows, run.bits, self.scale) for run in block]))
 
 
 def _compared(rows: Rows, bits: Torus, scale: int) -> Torus:

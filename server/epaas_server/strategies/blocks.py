@@ -1,4 +1,7 @@
-"""A layer cut into blocks of neurons, so that memory does not grow with the layer."""
+"""A layer cut into blocks of neurons, so that memory does not grow with the layer.
+
+The neurons of several records are numbered one record after the other: position ``record * outputs + output``.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ BLOCK = 256
 
 
 def blocks(records: int, outputs: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Blocks of at most BLOCK of the (record, output) pairs in order, each as runs (record, first output, end)."""
+    """Blocks of at most BLOCK positions in order, each as :func:`runs`."""
     total = records * outputs
-    for start in range(0, total, BLOCK):
-        runs = []
-        position, stop = start, min(start + BLOCK, total)
-        while position < stop:
-            record, first = divmod(position, outputs)
-            end = min(outputs, first + stop - position)
-            runs.append((record, first, end))
-            position += end - first
-        yield runs
+    return (runs(start, min(start + BLOCK, total), outputs) for start in range(0, total, BLOCK))
+
+
+def runs(start: int, stop: int, outputs: int) -> list[tuple[int, int, int]]:
+    """The positions from ``start`` to ``stop`` (exclusive), as (record, first output, end of outputs)."""
+    found = []
+    while start < stop:
+        record, first = divmod(start, outputs)
+        end = min(outputs, first + stop - start)
+        found.append((record, first, end))
+        start += end - first
+    return found
 
 
 def block_sizes(records: int, outputs: int) -> list[int]:

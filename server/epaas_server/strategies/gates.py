@@ -7,7 +7,7 @@ that a request's cost says more of a model than its shape: ``hides_weights`` is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,23 +15,27 @@ import numpy as np
 from epaas_server.circuits.definitions import GATES, Circuit
 from epaas_server.engine.batches import Bootstrapper
 from epaas_server.engine.levelled import add_clear
+from epaas_server.strategies.blocks import blocks
 from epaas_server.strategies.comparisons import Comparison
 from epaas_server.strategies.netlist import Netlist, Wire
 from epaas_server.strategies.neurons import Neuron, PlusOne, neurons, plus_one_of
-from epaas_server.strategies.strategy import Calls, Work, calls_of
+from epaas_server.strategies.strategy import Calls, Run, Strategy, Work, calls_of
 from epaas_shared.layers import DenseLayer, Integers, Layer
 from epaas_shared.profile import Profile
 from epaas_shared.ranges import SumRange
 from epaas_shared.zerokey import Torus
 
 LIVE_CIPHERTEXTS = 1 << 15
-"""Gate outputs that are held at once, 512 MiB: as many neurons go together as stay below it."""
+"""Gate outputs that are held at once, 512 MiB: as many neurons of a block go together as stay below it."""
 _GATHERED = 1024
 """Gate arguments that are added up at once: whole batches."""
 
+Instance = tuple[list[Torus], Neuron]
+"""A neuron and the ciphertexts that its sources number."""
+
 
 @dataclass(frozen=True)
-class Gates:
+class Gates(Strategy):
     name: str
     comparison: Comparison
     plus_one: bool = False
@@ -46,59 +50,71 @@ class Gates:
 
     def work(self, layer: Layer, sums: SumRange, records: int, profile: Profile) -> Work:  # noqa: ARG002
         shared = self._shared(layer)
-        total = Work()
+        total, added = Work(), 0
         if shared is not None:
-            total = total.then(_work([shared.total] * records))
+            netlist = shared.total(self.comparison)
+            total, added = total.then(_work([netlist] * records)), netlist.depth
         deepest = 0
-        for block in _blocks(self._neurons(layer, shared, records)):
-            netlists = [neuron.netlist for _, neuron in block]
-            deepest = max(deepest, *(netlist.depth for netlist in netlists))
-            total = total.then(_work(netlists))
-        depth = deepest + (shared.total.depth if shared is not None else 0)
-        return Work(total.bootstraps, depth, total.calls, 0, total.live_ciphertexts)
+        for block in blocks(records, layer.outputs):
+            rows = (layer.rows(first, end) for _, first, end in block)
+            made = (neuron for one in rows for neuron in neurons(one, self.comparison, shared))
+            for group in _groups(([], neuron) for neuron in made):
+                netlists = [neuron.netlist for _, neuron in group]
+                deepest = max(deepest, *(netlist.depth for netlist in netlists))
+                total = total.then(_work(netlists))
+        return Work(total.bootstraps, deepest + added, total.calls, 0, total.live_ciphertexts)
 
-    def evaluate(
-        self,
-        layer: Layer,
-        sums: SumRange,  # noqa: ARG002
-        bits: Torus,
-        profile: Profile,
-        bootstrap: Bootstrapper,
-    ) -> Iterator[Torus]:
-        shift = profile.message_shift
-        shared = self._shared(layer)
-        sources: list[list[Torus]] = [list(record) for record in bits]
-        if shared is not None:
-            inputs = np.arange(layer.inputs)
-            total = Neuron(shared.total, inputs, np.zeros_like(inputs))
-            outputs = evaluate_netlists([(record, total) for record in sources], bootstrap, shift)
-            for record, added in zip(sources, np.split(outputs, len(sources)), strict=True):
-                record.extend(added)
-        for block in _blocks(self._neurons(layer, shared, len(bits))):
-            yield evaluate_netlists([(sources[record], neuron) for record, neuron in block], bootstrap, shift)
+    def method(self, layer: Layer, sums: SumRange, profile: Profile) -> Built:  # noqa: ARG002
+        return Built(self.comparison, self._shared(layer), profile.message_shift)
 
     def _shared(self, layer: Layer) -> PlusOne | None:
         return plus_one_of(layer, self.comparison) if self.plus_one else None
 
-    def _neurons(self, layer: Layer, shared: PlusOne | None, records: int) -> Iterator[tuple[int, Neuron]]:
-        for record in range(records):
-            for neuron in neurons(layer, self.comparison, shared):
-                yield record, neuron
+
+@dataclass(frozen=True)
+class Built:
+    """Neurons as netlists."""
+
+    comparison: Comparison
+    plus_one: PlusOne | None
+    message_shift: int
+
+    @property
+    def shares(self) -> bool:
+        return self.plus_one is not None
+
+    def share(self, bits: Torus, bootstrap: Bootstrapper) -> Torus:
+        if self.plus_one is None:
+            return np.empty((len(bits), 0, bits.shape[2]), dtype=np.uint64)
+        inputs = np.arange(self.plus_one.inputs)
+        total = Neuron(self.plus_one.total(self.comparison), inputs, np.zeros_like(inputs))
+        outputs = evaluate_netlists([(list(record), total) for record in bits], bootstrap, self.message_shift)
+        return outputs.reshape(len(bits), -1, bits.shape[2])
+
+    def evaluate(self, block: Sequence[Run], bootstrap: Bootstrapper) -> Torus:
+        groups = _groups(self._instances(block))
+        return np.concatenate([evaluate_netlists(group, bootstrap, self.message_shift) for group in groups])
+
+    def _instances(self, block: Sequence[Run]) -> Iterator[Instance]:
+        for run in block:
+            sources = [*run.bits, *run.shared]
+            for neuron in neurons(run.rows, self.comparison, self.plus_one):
+                yield sources, neuron
 
 
-def _blocks(numbered: Iterable[tuple[int, Neuron]]) -> Iterator[list[tuple[int, Neuron]]]:
+def _groups(instances: Iterable[Instance]) -> Iterator[list[Instance]]:
     """Neurons that are evaluated together."""
-    block: list[tuple[int, Neuron]] = []
+    group: list[Instance] = []
     live = 0
-    for record, neuron in numbered:
+    for sources, neuron in instances:
         needed = max(neuron.netlist.live, default=0)
-        if block and live + needed > LIVE_CIPHERTEXTS:
-            yield block
-            block, live = [], 0
-        block.append((record, neuron))
+        if group and live + needed > LIVE_CIPHERTEXTS:
+            yield group
+            group, live = [], 0
+        group.append((sources, neuron))
         live += needed
-    if block:
-        yield block
+    if group:
+        yield group
 
 
 def _work(netlists: list[Netlist]) -> Work:
@@ -120,10 +136,8 @@ def _work(netlists: list[Netlist]) -> Work:
     return Work(bootstraps, len(gates), calls, 0, max(live.values(), default=0) + 2 * _GATHERED)
 
 
-def evaluate_netlists(
-    instances: list[tuple[list[Torus], Neuron]], bootstrap: Bootstrapper, message_shift: int
-) -> Torus:
-    """The outputs of netlists, (all outputs, words); each comes with the ciphertexts that its sources number."""
+def evaluate_netlists(instances: list[Instance], bootstrap: Bootstrapper, message_shift: int) -> Torus:
+    """The outputs of netlists, (all outputs, words)."""
     values: list[dict[int, Torus]] = [{} for _ in instances]
     for level in range(1, max(neuron.netlist.depth for _, neuron in instances) + 1):
         for circuit in GATES:
@@ -151,9 +165,7 @@ def evaluate_netlists(
     return _gathered([(instance, known) for instance, known, _ in wanted], [w for _, _, w in wanted], message_shift)
 
 
-def _gathered(
-    places: list[tuple[tuple[list[Torus], Neuron], dict[int, Torus]]], wires: list[Wire], message_shift: int
-) -> Torus:
+def _gathered(places: list[tuple[Instance, dict[int, Torus]]], wires: list[Wire], message_shift: int) -> Torus:
     """The levelled sums of wires, (wires, words)."""
     words = len(places[0][0][0][0])
     sums = np.zeros((len(wires), words), dtype=np.uint64)

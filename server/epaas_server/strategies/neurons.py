@@ -17,11 +17,10 @@ import numpy as np
 
 from epaas_server.strategies.comparisons import Comparison
 from epaas_server.strategies.netlist import Netlist, Wire
-from epaas_shared.layers import DenseLayer, Integers, Layer
+from epaas_shared.layers import DenseLayer, Integers, Layer, Rows
 
 _OVERHEAD = 16
 """Inputs that must be saved before comparing with X, instead of a clear threshold, is worth it."""
-_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,19 @@ class Neuron:
 
 @dataclass(frozen=True)
 class PlusOne:
-    """What the neurons of a layer share: the netlist of X + offset."""
+    """What the neurons of a layer share: X + offset, X the number of ones among all ``inputs``."""
 
-    total: Netlist
+    inputs: int
     offset: int
 
+    def total(self, comparison: Comparison) -> Netlist:
+        return comparison.total(self.inputs, self.offset)
 
-def neurons(layer: Layer, comparison: Comparison, plus_one: PlusOne | None) -> Iterator[Neuron]:
-    """All neurons of a layer in order."""
-    for start in range(0, layer.outputs, _ROWS):
-        rows = layer.rows(start, min(start + _ROWS, layer.outputs))
-        for weights, threshold in zip(rows.weights, rows.thresholds, strict=True):
-            yield _neuron(weights, int(threshold), rows.inputs, comparison, plus_one)
+
+def neurons(rows: Rows, comparison: Comparison, plus_one: PlusOne | None) -> Iterator[Neuron]:
+    """The neurons of a block of rows in order."""
+    for weights, threshold in zip(rows.weights, rows.thresholds, strict=True):
+        yield _neuron(weights, int(threshold), rows.inputs, comparison, plus_one)
 
 
 def plus_one_of(layer: Layer, comparison: Comparison) -> PlusOne | None:
@@ -62,8 +62,7 @@ def plus_one_of(layer: Layer, comparison: Comparison) -> PlusOne | None:
         return None
     # whichever of 2P + Z - T and 2N + Z + T - 1 a neuron compares with X, offset makes it non-negative
     rows = layer.rows(0, layer.outputs)
-    offset = int(max(0, rows.thresholds.max(), 1 - rows.thresholds.min()))
-    return PlusOne(comparison.total(layer.inputs, offset), offset)
+    return PlusOne(layer.inputs, int(max(0, rows.thresholds.max(), 1 - rows.thresholds.min())))
 
 
 def _neuron(
@@ -92,7 +91,7 @@ def _against_total(
     if len(doubled) + len(zero) + _OVERHEAD >= len(plus) + len(minus):
         return None
     clear = plus_one.offset + (threshold - 1 if flipped else -threshold)
-    outputs = len(plus_one.total.outputs)
+    outputs = len(plus_one.total(comparison).outputs)
     netlist = comparison.against_total(len(doubled), len(zero), clear, outputs, flipped)
     if netlist is None:
         return None

@@ -20,7 +20,7 @@ import numpy as np
 from epaas_server.circuits.definitions import DIGIT, THRESHOLDS, Circuit
 from epaas_server.engine.batches import Bootstrapper
 from epaas_server.engine.levelled import add_clear, weighted_sums
-from epaas_server.strategies.strategy import Work, calls_of
+from epaas_server.strategies.strategy import NothingShared, Run, Work, calls_of
 from epaas_shared.layers import Layer, Rows
 from epaas_shared.zerokey import Torus
 
@@ -58,6 +58,14 @@ def parts_of(layer: Layer) -> Parts | None:
     return Parts(capacity, digits) if digits * (_LOW - 1) + rest < _RANGE else None
 
 
+def parts_or_raise(layer: Layer) -> Parts:
+    """Like :func:`parts_of`, of a layer that was not refused."""
+    parts = parts_of(layer)
+    if parts is None:
+        raise ValueError("the layer is too large to be split")
+    return parts
+
+
 def refusal(layer: Layer) -> str | None:
     """Why a layer cannot be split, None if it can."""
     if parts_of(layer) is None:
@@ -67,7 +75,7 @@ def refusal(layer: Layer) -> str | None:
 
 def work(layer: Layer, neurons: int) -> Work:
     """The work of a block of neurons."""
-    parts = _parts(layer)
+    parts = parts_or_raise(layer)
     calls = calls_of(DIGIT, neurons * parts.digits) + calls_of(DIGIT, neurons)
     calls += calls_of(REMAINDER, neurons) + calls_of(TOTAL, neurons)
     decisions = REMAINDER.bootstraps + TOTAL.bootstraps
@@ -76,24 +84,29 @@ def work(layer: Layer, neurons: int) -> Work:
     return Work(bootstraps, depth, calls, 0, (4 * parts.digits + 4) * neurons)
 
 
-def evaluate(layer: Layer, block: Sequence[tuple[Rows, Torus]], bootstrap: Bootstrapper) -> Torus:
-    """Output bits (neurons, words) of rows of the layer, each with the bits (layer inputs, words) of its record."""
-    parts = _parts(layer)
-    levelled = [_part_sums(rows, bits[rows.inputs], parts) for rows, bits in block]
-    sums = np.concatenate(levelled, axis=1)
-    thresholds = np.concatenate([rows.thresholds - np.minimum(rows.weights, 0).sum(axis=1) for rows, _ in block])
-    remainder = sums.sum(axis=0, dtype=np.uint64)
-    total = np.zeros_like(remainder)
-    if parts.digits:
-        _take_off(bootstrap(DIGIT, sums[: parts.digits].reshape(-1, sums.shape[2])), total, remainder)
-    _take_off(bootstrap(DIGIT, remainder), total, remainder)
+@dataclass(frozen=True)
+class Split(NothingShared):
+    """Sums through their digits."""
 
-    add_clear(remainder, REMAINDER.half_range - thresholds % _LOW, _SHIFT)
-    total += bootstrap(REMAINDER, remainder)
-    needed = np.clip((thresholds >> _LOW_BITS) + 1, 0, 3 * (parts.digits + 1) + 2)
-    total <<= np.uint64(TOTAL.scale)
-    add_clear(total, TOTAL.half_range - needed, 63 - TOTAL.message_bits)
-    return bootstrap(TOTAL, total)
+    parts: Parts
+
+    def evaluate(self, block: Sequence[Run], bootstrap: Bootstrapper) -> Torus:
+        digits = self.parts.digits
+        sums = np.concatenate([_part_sums(run.rows, run.bits[run.rows.inputs], self.parts) for run in block], axis=1)
+        rows = [run.rows for run in block]
+        thresholds = np.concatenate([one.thresholds - np.minimum(one.weights, 0).sum(axis=1) for one in rows])
+        remainder = sums.sum(axis=0, dtype=np.uint64)
+        total = np.zeros_like(remainder)
+        if digits:
+            _take_off(bootstrap(DIGIT, sums[:digits].reshape(-1, sums.shape[2])), total, remainder)
+        _take_off(bootstrap(DIGIT, remainder), total, remainder)
+
+        add_clear(remainder, REMAINDER.half_range - thresholds % _LOW, _SHIFT)
+        total += bootstrap(REMAINDER, remainder)
+        needed = np.clip((thresholds >> _LOW_BITS) + 1, 0, 3 * (digits + 1) + 2)
+        total <<= np.uint64(TOTAL.scale)
+        add_clear(total, TOTAL.half_range - needed, 63 - TOTAL.message_bits)
+        return bootstrap(TOTAL, total)
 
 
 def _part_sums(rows: Rows, inputs: Torus, parts: Parts) -> Torus:
@@ -113,10 +126,3 @@ def _take_off(digits_and_places: Torus, total: Torus, remainder: Torus) -> None:
     digits, places = digits_and_places.reshape(2, -1, *total.shape)
     total += digits.sum(axis=0, dtype=np.uint64)
     remainder -= places.sum(axis=0, dtype=np.uint64)
-
-
-def _parts(layer: Layer) -> Parts:
-    parts = parts_of(layer)
-    if parts is None:
-        raise ValueError("the layer is too large to be split")
-    return parts

@@ -26,7 +26,7 @@ from epaas_server.circuits.definitions import (
     Circuit,
 )
 from epaas_server.circuits.library import ensure_library, is_built, library_folder
-from epaas_server.engine.child import unpacked_keys_bytes
+from epaas_server.engine.keys import unpacked_keys_bytes
 from epaas_shared.errors import Unavailable
 from epaas_shared.profile import Profile
 

@@ -17,7 +17,7 @@ from epaas_server.strategies.gates import Gates
 from epaas_server.strategies.netlist import pruned
 from epaas_server.strategies.neurons import neurons, plus_one_of
 from epaas_server.strategies.sorting import Network
-from epaas_shared.layers import ConvolutionLayer, DenseLayer
+from epaas_shared.layers import ConvolutionLayer, DenseLayer, Layer, Rows
 
 TREES: list[Comparison] = [ReduceTree(form) for form in Form]
 SORTERS: list[Comparison] = [SortingNetwork(network, form) for network in Network for form in Form]
@@ -87,6 +87,10 @@ def test_no_gate_is_made_in_vain_but_those_that_the_thesis_counts(
         assert pruned(netlist) == netlist
 
 
+def whole(layer: Layer) -> Rows:
+    return layer.rows(0, layer.outputs)
+
+
 def random_layer(weights: tuple[int, ...], outputs: int, inputs: int, seed: int) -> DenseLayer:
     """Thresholds near the middle of the sums."""
     random = np.random.default_rng(seed)
@@ -115,8 +119,8 @@ def test_the_plus_one_trick_changes_no_bit(
     tested = DenseLayer(weights, random.integers(first, last, endpoint=True))
     shared = plus_one_of(tested, comparison)
     assert shared is not None
-    widest = max(len(neuron.sources) for neuron in neurons(tested, comparison, shared))
-    assert widest > len(shared.total.outputs), "neurons read the total"
+    widest = max(len(neuron.sources) for neuron in neurons(whole(tested), comparison, shared))
+    assert widest > len(shared.total(comparison).outputs), "neurons read the total"
     bits = random_bits(3, inputs, seed)
     bits[1], bits[2] = 0, 1
     found = evaluated(Gates("tested", comparison, plus_one=True), tested, bits, reach(tested))
@@ -175,7 +179,7 @@ def test_neurons_of_the_same_weights_and_threshold_share_one_netlist(comparison:
     """Up to the order and the signs of their weights, which are in where the inputs come from."""
     weights = np.array([[1, -1, 0, 1, 3], [3, 1, 1, 1, 0], [-1, -1, -1, 0, -3]])
     tested = DenseLayer(weights, 4 + np.minimum(weights, 0).sum(axis=1))
-    found = list(neurons(tested, comparison, None))
+    found = list(neurons(whole(tested), comparison, None))
     assert found[0].netlist is found[1].netlist is found[2].netlist
     assert [neuron.sources.tolist() for neuron in found] == [[0, 1, 3, 4], [1, 2, 3, 0], [0, 1, 2, 4]]
     assert [neuron.negated.tolist() for neuron in found] == [[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]]

@@ -1,0 +1,160 @@
+"""The machines of a Ray cluster that evaluate for one child: one actor on each, found, started, replaced.
+
+Machines come and go at any time. What is lost with one is assigned again; where there is none for a while, the engine
+has failed. Knows no layers and no ciphertexts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ray
+import structlog
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from epaas_server.engine.cluster.actor import MachineActor
+from epaas_server.engine.cluster.assignment import Assignment, Block
+from epaas_server.engine.cluster.joining import first_line
+from epaas_server.engine.engine import EngineFailed
+from epaas_server.engine.limits import MachineLimits
+from epaas_shared import __version__
+
+_log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+PATIENCE_SECONDS = 45.0
+"""How long a child waits for a first machine, or for another when the last is gone; a worker waits longer for it."""
+_LOOK_SECONDS = 1.0
+"""How often new machines are looked for."""
+_BARRED_SECONDS = 5.0
+"""How long nothing is started on a machine where something has just failed."""
+
+
+@dataclass
+class Member:
+    """A machine with an actor. ``name`` is None until it has started."""
+
+    node: str
+    actor: Any
+    name: str | None = None
+
+
+class Fleet:
+    """Of the cluster that this process has joined."""
+
+    def __init__(self, limits: MachineLimits) -> None:
+        self._limits = limits
+        self._actor_class = ray.remote(MachineActor)
+        self._members: dict[str, Member] = {}
+        self._starting: dict[Any, Member] = {}
+        self._barred: dict[str, float] = {}
+        self._looked = -_LOOK_SECONDS
+        self._had_one = time.monotonic()
+
+    @property
+    def ready(self) -> list[Member]:
+        return [member for member in self._members.values() if member.name is not None]
+
+    def gather(self) -> None:
+        """Wait for a machine. Raises :class:`EngineFailed` where none is ready in time."""
+        self._had_one = time.monotonic()
+        while not self.ready:
+            self._look_for_machines()
+            self._wait_for({})
+
+    def roll_call(self) -> None:
+        """Leave out machines that were lost while there was nothing to do."""
+        calls = {member.actor.answer.remote(): member for member in self.ready}
+        answered, _ = ray.wait(list(calls), num_returns=len(calls), timeout=_LOOK_SECONDS) if calls else ([], [])
+        for ref in answered:
+            try:
+                ray.get(ref)
+            except RayError as error:
+                self._lose(calls[ref], error)
+        self.gather()
+
+    def spread(self, assignment: Assignment[Result], begin: Callable[[Any, Block], Any]) -> Iterator[Result]:
+        """Results in order. ``begin`` has an actor begin a block, and returns what Ray calls its result to be.
+
+        Raises what the actors' methods raise, and :class:`EngineFailed`.
+        """
+        self.roll_call()
+        working: dict[Any, tuple[Member, Block]] = {}
+        while not assignment.finished:
+            self._look_for_machines()
+            busy = [member.node for member, _ in working.values()]
+            for member in self.ready:
+                block = assignment.next(len(self.ready)) if member.node not in busy else None
+                if block is not None:
+                    working[begin(member.actor, block)] = (member, block)
+            yield from assignment.results()
+            for ref in self._wait_for(working):
+                member, block = working.pop(ref)
+                try:
+                    assignment.done(block, ray.get(ref))
+                except RayTaskError as error:
+                    raise _cause(error) from None
+                except RayError as error:
+                    self._lose(member, error)
+                    assignment.lost(block)
+
+    def _wait_for(self, working: dict[Any, Any]) -> list[Any]:
+        """Which of ``working`` has ended, or nothing after a moment; meanwhile machines become ready."""
+        pending = [*working, *self._starting]
+        ended, _ = ray.wait(pending, num_returns=1, timeout=_LOOK_SECONDS) if pending else ([], [])
+        if not pending:
+            time.sleep(_LOOK_SECONDS)
+        for ref in [ref for ref in ended if ref in self._starting]:
+            self._welcome(self._starting.pop(ref), ref)
+        if self.ready:
+            self._had_one = time.monotonic()
+        elif time.monotonic() - self._had_one > PATIENCE_SECONDS:
+            raise EngineFailed(f"no machine of the cluster has been ready for {PATIENCE_SECONDS:.0f} seconds")
+        return [ref for ref in ended if ref in working]
+
+    def _look_for_machines(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        nodes: Any = ray.nodes()  # type: ignore[no-untyped-call,unused-ignore]
+        for node in nodes:
+            name, threads = node["NodeID"], min(self._limits.threads, int(node["Resources"].get("CPU", 0)))
+            if node["Alive"] and threads and name not in self._members and self._barred.get(name, 0.0) < now:
+                self._start(name, threads)
+
+    def _start(self, node: str, threads: int) -> None:
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        limits = MachineLimits(threads, self._limits.keyset_cache_bytes, self._limits.memory_bytes)
+        actor: Any = self._actor_class.options(num_cpus=threads, scheduling_strategy=there, max_restarts=0).remote(
+            limits
+        )
+        self._members[node] = member = Member(node, actor)
+        self._starting[actor.start.remote(__version__)] = member
+
+    def _welcome(self, member: Member, ref: Any) -> None:
+        try:
+            member.name = ray.get(ref)
+            _log.info("machine ready", machine=member.name, node=member.node)
+        except RayTaskError as error:
+            self._lose(member, _cause(error))
+        except RayError as error:
+            self._lose(member, error)
+
+    def _lose(self, member: Member, error: Exception) -> None:
+        _log.warning("machine lost", machine=member.name, node=member.node, reason=first_line(error))
+        self._barred[member.node] = time.monotonic() + _BARRED_SECONDS
+        if self._members.get(member.node) is member:
+            del self._members[member.node]
+        ray.kill(member.actor)
+
+
+def _cause(error: RayTaskError) -> Exception:
+    """What an actor's method raised."""
+    cause = error.cause
+    return cause if isinstance(cause, Exception) else RuntimeError(str(error).splitlines()[-1][:200])

@@ -1,0 +1,102 @@
+"""Joining a Ray cluster: as the process that drives it, and as a machine that evaluates.
+
+Ray's own words go to its log files; it reports nothing to its makers. It asks for a token unless ``RAY_AUTH_MODE`` says
+otherwise: whoever reaches a cluster's ports without one runs code on its machines.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import socket
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import NoReturn
+
+from epaas_server.engine.engine import EngineFailed
+from epaas_shared.errors import ConfigurationError
+
+_ANSWER_SECONDS = 5.0
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the traces of other processes that Ray appends."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+
+
+def check_cluster(address: str) -> None:
+    """Raises :class:`ConfigurationError` where a process of this machine could not join the cluster at ``address``."""
+    require_ray()
+    address_of(address)
+    prepare(dict(os.environ))
+
+
+def require_ray() -> None:
+    """Raises :class:`ConfigurationError` where the package is missing."""
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigurationError(
+            "ray needs a package that is not installed: ray", field="engine", hint="`pip install epaas[ray]`"
+        )
+
+
+def prepare(environment: MutableMapping[str, str]) -> None:
+    """Ray's variables. Raises :class:`ConfigurationError` where there is no token."""
+    environment["RAY_USAGE_STATS_ENABLED"] = "0"
+    if environment.setdefault("RAY_AUTH_MODE", "token") != "token" or environment.get("RAY_AUTH_TOKEN"):
+        return
+    file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if not file.is_file():
+        raise ConfigurationError(
+            f"there is no token of the cluster in {file}",
+            field="RAY_AUTH_TOKEN_PATH",
+            hint="`ray get-auth-token --generate` makes one; every machine of the cluster needs the same",
+        )
+
+
+def address_of(address: str) -> tuple[str, int]:
+    """Host and port of a cluster's head. Raises :class:`ConfigurationError`."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigurationError(
+            f"{address!r} is no address of a cluster", field="ray_address", hint="HOST:PORT of its head"
+        )
+    return host, int(port)
+
+
+def drive(address: str) -> None:
+    """Make this process a driver of the cluster at ``address``. Its machine must be in the cluster too.
+
+    Raises :class:`ConfigurationError`, and :class:`EngineFailed` where the cluster does not answer.
+    """
+    prepare(os.environ)
+    import ray
+    from ray.exceptions import RayError
+
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for good: Ray prints there what its processes say
+    try:
+        socket.create_connection(address_of(address), timeout=_ANSWER_SECONDS).close()  # Ray itself would not give up
+        ray.init(address=address, namespace="epaas", log_to_driver=False, logging_level=logging.CRITICAL)
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        raise EngineFailed(f"the cluster {address} cannot be joined: {first_line(error)}") from None
+
+
+def become_node(head: str | None, port: int, threads: int, object_store_bytes: int) -> NoReturn:
+    """Turn this process into a machine of the cluster with this ``head``, or into a head that listens on ``port``.
+
+    It lasts until it is told to stop, or the head is gone.
+    """
+    require_ray()
+    if head is not None:
+        address_of(head)
+    prepare(os.environ)
+    where = [f"--address={head}"] if head else ["--head", f"--port={port}", "--include-dashboard=false", "--no-monitor"]
+    options = [
+        "--block",
+        "--disable-usage-stats",
+        "--include-log-monitor=false",
+        f"--num-cpus={threads}",
+        f"--object-store-memory={object_store_bytes}",
+    ]
+    os.execv(sys.executable, [sys.executable, "-m", "ray.scripts.scripts", "start", *where, *options])  # noqa: S606

@@ -1,0 +1,391 @@
+"""The engine ``ray`` on a real cluster: what it makes are the ciphertexts that ``local`` makes, whatever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from epaas_server.blobs import FolderBlobs
+from epaas_server.bundles import read_bundle
+from epaas_server.circuits.library import ensure_library
+from epaas_server.engine.child import ChildConfiguration
+from epaas_server.engine.cluster.assignment import ATTEMPTS
+from epaas_server.engine.limits import MachineLimits
+from epaas_server.engine.local import ChildDied, EvaluationChild
+from epaas_server.engine.tasks import (
+    Advanced,
+    CheckKeys,
+    Evaluate,
+    Finished,
+    LayerDone,
+    Message,
+    Pause,
+    Paused,
+    Proceed,
+    Ready,
+    Refused,
+    Task,
+)
+from epaas_server.plan import make_plan
+from epaas_server.settings import Settings
+from epaas_server.strategies import STRATEGIES
+from epaas_shared.digest import digest_bytes
+from epaas_shared.frame import EvaluationKeysHeader, decode_frame_start, encode_frame_start
+from epaas_shared.layers import ConvolutionLayer, DenseLayer
+from epaas_shared.network import Network
+from epaas_shared.profile import default_profile
+from tests.conftest import ClientKeys, Server, random_network, random_records, toy_schema, upload_keys, write_bundle
+from tests.integration.processes import wait_until
+from tests.integration.ray_nodes import RayCluster, ray_cluster
+
+PATIENCE = 200.0
+SCHEMA = toy_schema(10)
+RECORDS = random_records(SCHEMA, 2, seed=81)
+BITS = SCHEMA.encode(RECORDS)
+
+
+def shared_total(seed: int) -> DenseLayer:
+    """Most weights of a neuron have one sign, so that the +1 trick is worth it."""
+    random = np.random.default_rng(seed)
+    weights = np.where(random.random((5, SCHEMA.bits)) < 0.9, 1, -1) * np.array([1, -1, 1, 1, -1])[:, None]
+    return DenseLayer(weights.astype(np.int64), np.rint(weights.sum(axis=1) / 3).astype(np.int64))
+
+
+def convolution(seed: int) -> ConvolutionLayer:
+    """Two filters over the record as an image of 5 by 6."""
+    weights = np.random.default_rng(seed).integers(-1, 2, (2, 1, 3, 3))
+    thresholds = np.rint(weights.reshape(2, -1).sum(axis=1) / 3).astype(np.int64)
+    return ConvolutionLayer(weights, thresholds, 5, 6, stride=(2, 2))
+
+
+def ending(layer: DenseLayer | ConvolutionLayer) -> Network:
+    return Network((layer, DenseLayer(np.where(np.arange(layer.outputs) % 2, -1, 1)[None], np.array([1]))))
+
+
+TOTAL, IMAGE, WIDE = ending(shared_total(82)), ending(convolution(83)), random_network(SCHEMA.bits, (64, 1), seed=84)
+
+
+@dataclass
+class Child:
+    """An evaluation child, and the lines of its log."""
+
+    blobs: FolderBlobs
+    folder: Path
+    keys: ClientKeys
+    process: EvaluationChild
+    log_file: Path
+    tasks: int = 0
+    on_advance: Callable[[], None] = field(default=lambda: None)
+
+    def do(self, task: Task, *, pause: bool = False) -> list[Message]:
+        """What the child tells of a task. It proceeds after every layer, or pauses after the first."""
+        self.process.give(task)
+        told: list[Message] = []
+        while not told or not isinstance(told[-1], Finished | Refused | Paused):
+            message = self.process.hear(PATIENCE)
+            assert message is not None, "nothing is heard"
+            told.append(message)
+            if isinstance(message, LayerDone):
+                self.process.give(Pause() if pause else Proceed())
+            if isinstance(message, Advanced):
+                self.on_advance()
+        return told
+
+    def check_keys(self, digest: str | None = None) -> Message:
+        digest = digest or self.keys.digest
+        return self.do(CheckKeys(digest, f"keys/{digest}", calibrate=False))[-1]
+
+    def task(
+        self, network: Network, strategies: Sequence[str], *, done: int = 0, checkpoint: str | None = None
+    ) -> Evaluate:
+        self.tasks += 1
+        bundle = self.folder / f"bundle-{self.tasks}"
+        write_bundle(bundle, network, SCHEMA)
+        plan = make_plan(read_bundle(bundle), strategies)
+        digest = self.keys.digest
+        output = f"jobs/one/{self.log_file.stem}-{self.tasks}"
+        return Evaluate(digest, f"keys/{digest}", bundle, plan, "jobs/one/record", done, checkpoint, output)
+
+    def layers(self, told: list[Message]) -> list[bytes]:
+        """The ciphertexts of every layer's outputs."""
+        return [self.blobs.read(message.blob) for message in told if isinstance(message, LayerDone)]
+
+    def values(self, told: list[Message]) -> list[list[int]]:
+        finished = told[-1]
+        assert isinstance(finished, Finished), finished
+        assert finished.result_blob is not None
+        values: list[list[int]] = self.keys.secret.decrypt_result(self.blobs.read(finished.result_blob))[0].tolist()
+        return values
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = self.log_file.read_text().splitlines()
+        return [line for line in map(json.loads, lines) if line["event"] == event]
+
+
+Start = Callable[[Literal["local", "ray"], str], Child]
+
+
+@pytest.fixture(scope="module")
+def start_child(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> Iterator[Start]:
+    """Start an evaluation child over the blobs of all these tests."""
+    folder = tmp_path_factory.mktemp("fan-out")
+    blobs = FolderBlobs(folder / "blobs")
+    blobs.put(f"keys/{keys.digest}", keys.frame)
+    blobs.put("jobs/one/record", keys.secret.encrypt_records(BITS, SCHEMA))
+    started: list[Child] = []
+
+    def start(engine: Literal["local", "ray"], address: str) -> Child:
+        configuration = ChildConfiguration(
+            blobs=folder / "blobs",
+            blob_store="",
+            limits=MachineLimits(threads=1, keyset_cache_bytes=2 * 10**9, memory_bytes=4 * 10**9),
+            engine=engine,
+            circuits=ensure_library(Settings().cache_dir, default_profile()) if engine == "local" else None,
+            ray_address=address,
+        )
+        log_file = folder / f"{engine}{len(started)}.log"
+        own, stderr = folder / f"own{len(started)}", os.dup(2)
+        own.mkdir()
+        with log_file.open("wb") as log:
+            os.dup2(log.fileno(), 2)
+            try:
+                process = EvaluationChild(configuration)
+            finally:
+                os.dup2(stderr, 2)
+                os.close(stderr)
+        started.append(Child(blobs, own, keys, process, log_file))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.process.kill()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    """Two machines of one core, and a head that only drives."""
+    with ray_cluster() as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        running.add()
+        running.add()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local(start_child: Start) -> Child:
+    child = start_child("local", "")
+    assert child.process.hear(PATIENCE) == Ready()
+    return child
+
+
+@pytest.fixture(scope="module")
+def spread(cluster: RayCluster, start_child: Start) -> Child:
+    """The child that drives the cluster, with both machines ready and the keys checked."""
+    child = start_child("ray", cluster.address)
+    assert child.process.hear(PATIENCE) == Ready()
+    checked = child.check_keys()
+    assert isinstance(checked, Finished), checked
+    wait_until(lambda: after_a_task(child, "machine ready") == 2, PATIENCE)
+    return child
+
+
+def after_a_task(child: Child, event: str) -> int:
+    """How often something has been logged. Machines are looked for while there is something to do."""
+    child.do(child.task(TOTAL, ["accumulate"]))
+    return len(child.logged(event))
+
+
+CASES = [
+    ("accumulate", IMAGE),
+    ("approximate", TOTAL),
+    ("reduce-tree", IMAGE),
+    ("sorting-network", IMAGE),
+    ("reduce-tree-levelled+1", TOTAL),
+    ("sorting-network+1", TOTAL),
+]
+
+
+@pytest.mark.parametrize(("strategy", "network"), CASES, ids=[name for name, _ in CASES])
+def test_the_ciphertexts_are_those_of_the_local_engine(
+    strategy: str, network: Network, local: Child, spread: Child
+) -> None:
+    """Bit for bit: a bootstrap has no randomness, so neither blocks nor machines show in what comes out."""
+    here = local.do(local.task(network, [strategy, "accumulate"]))
+    there = spread.do(spread.task(network, [strategy, "accumulate"]))
+    assert spread.layers(there) == local.layers(here)
+    assert spread.values(there) == local.values(here)
+    if STRATEGIES[strategy].exact:
+        assert spread.values(there) == network.evaluate(BITS).tolist()
+    plan = make_plan(read_bundle(spread.folder / f"bundle-{spread.tasks}"), [strategy, "accumulate"])
+    announced = len(RECORDS) * sum(layer.bootstraps for layer in plan.layers)
+    for told in (here, there):
+        assert sum(message.bootstraps for message in told if isinstance(message, Advanced)) == announced
+
+
+def test_every_machine_took_part_and_loaded_the_keys_once(spread: Child) -> None:
+    ready = {line["node"] for line in spread.logged("machine ready")}
+    assert len(ready) == 2
+    assert Counter(line["node"] for line in spread.logged("evaluation keys loaded")) == dict.fromkeys(ready, 1)
+    assert {node for line in spread.logged("neurons spread") for node in line["blocks"]} == ready
+    assert not spread.logged("machine lost")
+
+
+def test_a_task_pauses_at_a_checkpoint_and_goes_on_from_it(spread: Child) -> None:
+    told = spread.do(spread.task(TOTAL, ["accumulate"]), pause=True)
+    assert told[-1] == Paused((f"keys/{spread.keys.digest}",))
+    (checkpoint,) = [message for message in told if isinstance(message, LayerDone)]
+    resumed = spread.do(spread.task(TOTAL, ["accumulate"], done=1, checkpoint=checkpoint.blob))
+    assert [message.layers_done for message in resumed if isinstance(message, LayerDone)] == [2]
+    assert spread.values(resumed) == TOTAL.evaluate(BITS).tolist()
+    finished = resumed[-1]
+    assert isinstance(finished, Finished)
+    assert finished.held_keys == (f"keys/{spread.keys.digest}",)
+    assert finished.keys_were_held
+
+
+def test_a_machine_that_dies_in_mid_layer_costs_its_block_alone(
+    cluster: RayCluster, local: Child, spread: Child
+) -> None:
+    """And another that comes takes its place, with keys of its own."""
+    before = len(spread.logged("neurons spread"))
+
+    def kill_once() -> None:
+        spread.on_advance = lambda: None
+        cluster.running[-1].kill()
+
+    spread.on_advance = kill_once
+    told = spread.do(spread.task(WIDE, ["accumulate"]))
+    assert spread.values(told) == WIDE.evaluate(BITS).tolist()
+    assert len(spread.logged("machine lost")) == 1
+    first_layer = spread.logged("neurons spread")[before]
+    assert first_layer["number"] == 2 * 64
+    assert first_layer["repeated"] == 1, "the block that was under way there"
+
+    cluster.add()
+    wait_until(lambda: after_a_task(spread, "machine ready") == 3, PATIENCE)
+    again = spread.do(spread.task(WIDE, ["accumulate"]))
+    assert spread.layers(again) == spread.layers(told) == local.layers(local.do(local.task(WIDE, ["accumulate"])))
+    assert len(spread.logged("neurons spread")[-2]["blocks"]) == 2
+    newcomer = spread.logged("machine ready")[-1]["node"]
+    loaded = Counter(line["node"] for line in spread.logged("evaluation keys loaded"))
+    assert loaded[newcomer] == 1
+    assert set(loaded.values()) == {1}
+
+
+def test_a_machine_whose_process_crashes_has_another_process(cluster: RayCluster, spread: Child) -> None:
+    def kill_once() -> None:
+        spread.on_advance = lambda: None
+        (actor,) = cluster.running[1].actors()
+        actor.kill()
+
+    lost = len(spread.logged("machine lost"))
+    spread.on_advance = kill_once
+    told = spread.do(spread.task(WIDE, ["accumulate"]))
+    assert spread.values(told) == WIDE.evaluate(BITS).tolist()
+    assert len(spread.logged("machine lost")) == lost + 1
+    wait_until(lambda: after_a_task(spread, "machine ready") == 4, PATIENCE)
+    (actor,) = cluster.running[1].actors()
+    assert actor.is_running()
+
+
+def test_actors_end_with_the_child_that_drives_them(cluster: RayCluster, spread: Child) -> None:
+    running = [actor for node in cluster.running for actor in node.actors()]
+    assert len(running) == 2
+    spread.process.kill()
+    wait_until(lambda: not any(actor.is_running() for actor in running), PATIENCE)
+
+
+def test_keys_that_fail_their_trial_run_are_refused_and_others_go_on(
+    cluster: RayCluster, start_child: Start, other_keys: ClientKeys
+) -> None:
+    """Some crash the process that tries them, wherever that is: no more than so many do, and then the child ends."""
+    child = start_child("ray", cluster.address)
+    assert child.process.hear(PATIENCE) == Ready()
+    start = decode_frame_start(other_keys.frame, EvaluationKeysHeader)
+    noise = np.random.default_rng(5)
+    for flips in (1, 400, 4000):
+        payload = bytearray(other_keys.frame[start.payload_offset :])
+        for position in noise.integers(0, 4000, flips):
+            payload[position] ^= int(noise.integers(1, 256))
+        frame = encode_frame_start(start.header) + bytes(payload)
+        child.blobs.put(f"keys/{digest_bytes(frame)}", frame)
+        lost = len(child.logged("machine lost"))
+        try:
+            refused = child.check_keys(digest_bytes(frame))
+        except ChildDied:
+            assert len(child.logged("machine lost")) - lost == ATTEMPTS
+            (failed,) = child.logged("the engine failed")
+            assert f"{ATTEMPTS} processes" in failed["reason"]
+            child = start_child("ray", cluster.address)
+            assert child.process.hear(PATIENCE) == Ready()
+        else:
+            assert isinstance(refused, Refused)
+            assert refused.code == "invalid-evaluation-keys"
+    checked = child.check_keys()
+    assert isinstance(checked, Finished), checked
+    child.process.kill()
+
+
+def test_a_server_predicts_with_the_machines_of_a_cluster_and_loses_one(
+    cluster: RayCluster, make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path
+) -> None:
+    server = make_server(engine="ray", ray_address=cluster.address, threads="1")
+    write_bundle(tmp_path / "bundle", WIDE, SCHEMA)
+    assert server.publish(tmp_path / "bundle").returncode == 0
+    upload_keys(server, keys)
+    with server.http() as http:
+        sent = keys.secret.encrypt_records(BITS, SCHEMA)
+        job = http.post("/v1/predictions", params={"model": "toy"}, content=sent).json()["id"]
+
+        def seen() -> dict[str, Any]:
+            found: dict[str, Any] = http.get(f"/v1/predictions/{job}").json()
+            return found
+
+        wait_until(lambda: seen()["progress"]["done"] > 0, PATIENCE)
+        cluster.running[-1].kill()
+        wait_until(lambda: seen()["state"] not in ("queued", "running"), PATIENCE)
+        result = http.get(f"/v1/predictions/{job}/result").content
+    values, _ = keys.secret.decrypt_result(result)
+    np.testing.assert_array_equal(values, WIDE.evaluate(BITS))
+    assert len(server.events("machine lost")) == 1
+    assert len([claim for claim in server.events("job claimed") if claim["kind"] == "predict"]) == 1
+
+
+def test_a_child_without_machines_says_so_and_ends(cluster: RayCluster, start_child: Start) -> None:
+    """The worker claims no job then; one whose machines are all gone is given back."""
+    for node in cluster.running[1:]:
+        node.kill()
+    child = start_child("ray", cluster.address)
+    with pytest.raises(ChildDied):
+        child.process.hear(PATIENCE)
+    (failed,) = child.logged("the engine failed")
+    assert "no machine of the cluster" in failed["reason"]
+
+
+def test_a_cluster_that_cannot_be_joined_is_said(
+    cluster: RayCluster, start_child: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens, or what listens asks for another token."""
+    child = start_child("ray", "127.0.0.1:1")
+    with pytest.raises(ChildDied):
+        child.process.hear(PATIENCE)
+    (failed,) = child.logged("the engine failed")
+    assert "127.0.0.1:1 cannot be joined" in failed["reason"]
+
+    (tmp_path / "token").write_text("f" * 64)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    stranger = start_child("ray", cluster.address)
+    with pytest.raises(ChildDied):
+        stranger.process.hear(PATIENCE)
+    (refused,) = stranger.logged("the engine failed")
+    assert "cannot be joined" in refused["reason"]
+    assert "token" in refused["reason"]
