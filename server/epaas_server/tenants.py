@@ -131,8 +131,7 @@ class TenantStore:
 
         Its usage stays.
         """
-        if name == DEFAULT_TENANT:
-            raise Conflict("the tenant 'default' is always there", field="name")
+        self.check_may_go(name)
         with self.database.begin() as connection:
             lock_tenant(connection, name)
             used = _used(connection, name)
@@ -140,6 +139,12 @@ class TenantStore:
                 raise Conflict(f"{name} still has keys or predictions", field="name")
             connection.execute(delete(tokens).filter_by(tenant=name))
             connection.execute(delete(tenants).filter_by(name=name))
+
+    def check_may_go(self, name: str) -> None:
+        """Raises :class:`TenantNotFound`, and :class:`Conflict` for the tenant that is always there."""
+        self.get(name)
+        if name == DEFAULT_TENANT:
+            raise Conflict(f"the tenant {name} is always there", field="name", hint="--keep erases what it has")
 
     def _locked(self, connection: Connection, name: str) -> tuple[Quotas, Used]:
         return self._tenant(lock_tenant(connection, name)).quotas, _used(connection, name)

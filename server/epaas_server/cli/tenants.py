@@ -79,6 +79,8 @@ def erase_tenant(
     from epaas_server.audit import COMMAND, Action
 
     services = services_of(data_dir)
+    if not keep:
+        services.tenants.check_may_go(name)
     erased = services.retention.erase_all_of(name)
     if not keep:
         services.tenants.delete(name)
