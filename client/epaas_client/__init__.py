@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from epaas_client.job_log import JobLog, LoggedJob
     from epaas_client.keystore import Keystore, StoredKeys
     from epaas_client.records import Records, read_records
+    from epaas_client.token import read_token
     from epaas_shared.errors import ConfigurationError, EpaasError
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
     "StoredKeys": "epaas_client.keystore",
     "generate_keys": "epaas_client.crypto",
     "read_records": "epaas_client.records",
+    "read_token": "epaas_client.token",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "check_compatible",
     "generate_keys",
     "read_records",
+    "read_token",
 ]
 
 

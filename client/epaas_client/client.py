@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from epaas_client.evaluation_keys import prepare_upload
 from epaas_client.job import Announced, Job, Label
 from epaas_client.keystore import StoredKeys
-from epaas_client.transport import Transport, UploadProgress
+from epaas_client.transport import Transport, UploadProgress, WaitNotice
 from epaas_shared.errors import (
     DigestMismatch,
     EvaluationKeysNotFound,
@@ -57,10 +57,32 @@ _KEYS_POLL_SECONDS = 0.5
 
 
 class Client:
-    """A connection to an EPAAS server; a context manager. ``timeout`` is in seconds, for one answer of the server."""
+    """A connection to an EPAAS server; a context manager.
 
-    def __init__(self, server_url: str = "http://127.0.0.1:8000", *, timeout: float = 30.0) -> None:
-        self._transport = Transport(server_url, timeout=timeout)
+    ``token`` is for servers that ask for one (:func:`epaas_client.read_token` reads it from a file); it is refused for
+    plain http to another machine, unless ``token_over_http``. ``ca_file`` has the certificates of the authorities to
+    trust, in place of the system's. ``timeout`` is in seconds, for one answer of the server. A request that the server
+    asks to repeat later is repeated within a minute; ``on_wait`` is called before each such wait.
+    """
+
+    def __init__(
+        self,
+        server_url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        token_over_http: bool = False,
+        ca_file: Path | str | None = None,
+        timeout: float = 30.0,
+        on_wait: WaitNotice | None = None,
+    ) -> None:
+        self._transport = Transport(
+            server_url,
+            token=token,
+            token_over_http=token_over_http,
+            ca_file=ca_file,
+            timeout=timeout,
+            on_wait=on_wait,
+        )
 
     def __enter__(self) -> Self:
         return self

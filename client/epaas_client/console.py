@@ -62,11 +62,14 @@ class Console:
     def error(self, error: EpaasError) -> None:
         """Why the command failed, and what to do about it."""
         if self.as_json:
-            sys.stderr.write(json.dumps(Problem.of(error).model_dump(mode="json"), ensure_ascii=False) + "\n")
+            document = Problem.of(error).model_dump(mode="json") | {"retry_after": error.retry_after}
+            sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
             return
         self._line(f"error: {error}")
         if error.hint:
             self._line(f"hint: {error.hint}")
+        if error.retry_after is not None:
+            self._line(f"hint: try again in {duration(error.retry_after)}")
 
     def ask(self, question: str) -> bool:
         """A yes or no on the terminal; anything but yes is no."""

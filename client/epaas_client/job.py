@@ -34,7 +34,9 @@ LONG_POLL_SECONDS = 25
 WATCHED_POLL_SECONDS = 2
 """How long the server may hold a poll when somebody watches the progress."""
 PATIENCE_SECONDS = 120
-"""How long a server may be gone, say for a restart, before waiting for it ends."""
+"""How long a server may be gone, say for a restart, or ask to be left alone, before waiting for it ends."""
+MAX_RESULT_BYTES = 64_000_000
+"""The largest result that is read; 16 records of scores of 100 classes take 27 MB."""
 _PAUSE_SECONDS = 0.5
 
 
@@ -96,29 +98,30 @@ class Job:
 
     def refresh(self) -> Prediction:
         """Ask the server for the state now."""
-        return self._poll(0)
+        return self._poll(0, PATIENCE_SECONDS)
 
     def wait(self, timeout: float | None = None, on_progress: Callable[[Prediction], None] | None = None) -> Prediction:
         """Wait until the prediction has succeeded; ``on_progress`` is called with every new state.
 
         Raises :class:`PredictionFailed` or :class:`PredictionCancelled`, and :class:`ResultNotReady` after ``timeout``
-        seconds. A server that is gone for a while, as in a restart, is waited for.
+        seconds. A server that is gone for a while, as in a restart, or says when to ask again, is waited for.
         """
         now = time.monotonic()
         deadline = None if timeout is None else now + timeout
         last_answer = now
         while not self.prediction.state.finished:
             asked = time.monotonic()
-            left = LONG_POLL_SECONDS if deadline is None else deadline - asked
+            left = PATIENCE_SECONDS if deadline is None else deadline - asked
             if left <= 0:
                 raise ResultNotReady(
                     f"the prediction {self.id} is still {self.prediction.state} after {timeout:g} seconds"
                 )
             try:
-                self._poll(min(left, WATCHED_POLL_SECONDS if on_progress else LONG_POLL_SECONDS))
+                held = min(left, WATCHED_POLL_SECONDS if on_progress else LONG_POLL_SECONDS)
+                self._poll(held, patience=min(left, PATIENCE_SECONDS))
                 last_answer = time.monotonic()
-            except (ServerUnreachable, Unavailable):
-                if time.monotonic() - last_answer > PATIENCE_SECONDS:
+            except (ServerUnreachable, Unavailable) as error:
+                if error.retry_after is not None or time.monotonic() - last_answer > PATIENCE_SECONDS:
                     raise
             if on_progress:
                 on_progress(self.prediction)
@@ -148,7 +151,10 @@ class Job:
                 hint=f"wait for it with `epaas jobs watch {self.id}`",
             )
         self._check_succeeded()
-        return self._transport.request("GET", f"{self._path}/result", headers={"Accept": RESULT_MEDIA_TYPE}).content
+        headers = {"Accept": RESULT_MEDIA_TYPE}
+        return self._transport.request(
+            "GET", f"{self._path}/result", headers=headers, most_bytes=MAX_RESULT_BYTES
+        ).content
 
     def decrypt(self, result: bytes, secret_keys: SecretKeys, schema: InputSchema | None = None) -> list[Label]:
         """The labels in a fetched result, one a record.
@@ -183,9 +189,11 @@ class Job:
     def _path(self) -> str:
         return f"/v1/predictions/{self.id}"
 
-    def _poll(self, seconds: float) -> Prediction:
+    def _poll(self, seconds: float, patience: float) -> Prediction:
         headers = {"Prefer": f"wait={max(1, round(seconds))}"} if seconds else {}
-        self.prediction = self._transport.document(Prediction, "GET", self._path, headers=headers, wait=seconds)
+        self.prediction = self._transport.document(
+            Prediction, "GET", self._path, headers=headers, wait=seconds, patience=patience
+        )
         return self.prediction
 
     def _check_succeeded(self) -> None:

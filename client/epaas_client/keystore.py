@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from epaas_client.passphrase import check_passphrase
+from epaas_client.private_files import refuse_shared
 from epaas_client.sealed import Metadata, SealedKeys, seal, unseal
 from epaas_shared.digest import is_digest
 from epaas_shared.errors import ConfigurationError, Conflict, InvalidInput, SecretKeysNotFound
@@ -132,8 +133,7 @@ class Keystore:
         """The secret keys. Raises :class:`WrongPassphrase`; refuses a file that others may read."""
         path = stored.path / SECRET_FILE
         sealed = _read(path)
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            raise ConfigurationError(f"{path} can be read by others", hint=f"run `chmod 600 {path}`")
+        refuse_shared(path, path.stat())
         profile = profile_by_digest(sealed.profile)
         secret = unseal(sealed, passphrase)
         from epaas_client.crypto import SecretKeys  # loads the TFHE runtime

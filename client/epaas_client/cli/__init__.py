@@ -1,6 +1,6 @@
 """The command ``epaas``: options and exit codes.
 
-    0 ok                        4 passphrase
+    0 ok                        4 passphrase or token
     1 unexpected                5 not found, conflict, or keys that do not belong
     2 usage or invalid input    6 prediction failed or cancelled
     3 configuration             7 server unreachable or unavailable
@@ -29,8 +29,8 @@ from epaas_shared import __version__
 from epaas_shared.errors import EpaasError, InvalidRequest
 
 EXIT_INTERRUPTED = 130
-_GLOBAL_FLAGS = {"--json", "--quiet", "-q", "--debug"}
-_GLOBAL_VALUES = {"--server", "-s", "--keystore"}
+_GLOBAL_FLAGS = {"--json", "--quiet", "-q", "--debug", "--token-over-http"}
+_GLOBAL_VALUES = {"--server", "-s", "--keystore", "--token-file", "--ca-file"}
 
 
 class _Root(TyperGroup):
@@ -66,8 +66,8 @@ def _global_options_first(args: list[str]) -> list[str]:
 app = typer.Typer(
     cls=_Root,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 unexpected, 2 invalid input, 3 configuration, 4 passphrase, 5 not found or conflict, "
-    "6 prediction failed, 7 server unreachable, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 unexpected, 2 invalid input, 3 configuration, 4 passphrase or token, 5 not found or "
+    "conflict, 6 prediction failed, 7 server unreachable, 130 interrupted.",
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
@@ -92,6 +92,19 @@ def epaas(
     keystore: Annotated[
         Path | None, typer.Option(envvar="EPAAS_KEYSTORE", help="Folder of the secret keys; else in your data folder.")
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="EPAAS_TOKEN_FILE", help="File of the token, if the server wants one; else EPAAS_TOKEN."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(envvar="EPAAS_CA_FILE", help="Certificates (PEM) to trust, not the system's.")
+    ] = None,
+    token_over_http: Annotated[
+        bool,
+        typer.Option(
+            "--token-over-http", envvar="EPAAS_TOKEN_OVER_HTTP", help="Send the token without TLS to another machine."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the result as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write results and errors only.")] = False,
     debug: Annotated[  # noqa: ARG001  (main looks for it, since parsing may fail)
@@ -105,7 +118,15 @@ def epaas(
 
     Begin with `epaas keys generate`, then `epaas predict records.csv --model NAME`. These options may stand anywhere.
     """
-    context.obj = State(server, keystore, as_json=as_json, quiet=quiet)
+    context.obj = State(
+        server,
+        keystore,
+        token_file=token_file,
+        token_over_http=token_over_http,
+        ca_file=ca_file,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """What every command shares: the global options, the client and keystore made from them, and the passphrase.
 
-A passphrase comes from a file or from a prompt on the terminal, never from an option's value or the environment, where
-other processes could read it.
+A passphrase comes from a file or from a prompt on the terminal, a token from a file or the environment; neither from an
+option's value, which every process on the machine can read.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,11 @@ import typer
 import epaas_client
 from epaas_client.console import Console
 from epaas_client.passphrase import check_passphrase
-from epaas_shared.errors import ConfigurationError
+from epaas_shared.errors import ConfigurationError, EpaasError
+from epaas_shared.quantities import duration
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
+TOKEN_VARIABLE = "EPAAS_TOKEN"  # noqa: S105  (a name)
 
 KeysOption = Annotated[
     str | None, typer.Option("--keys", "-k", help="Name of the secret keys, or the start of their digest.")
@@ -36,11 +39,23 @@ class State:
     """The global options of one run. ``server`` is ``None`` where the user named none."""
 
     def __init__(
-        self, server: str | None = None, keystore: Path | None = None, *, as_json: bool = False, quiet: bool = False
+        self,
+        server: str | None = None,
+        keystore: Path | None = None,
+        *,
+        token_file: Path | None = None,
+        token_over_http: bool = False,
+        ca_file: Path | None = None,
+        as_json: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.server = server
         self.keystore_root = keystore
         self.console = Console(quiet=quiet, as_json=as_json)
+        self._token_file = token_file
+        self._token_over_http = token_over_http
+        self._ca_file = ca_file
+        self._without_token: set[str] = set()
 
     @classmethod
     def of(cls, context: typer.Context) -> State:
@@ -54,8 +69,33 @@ class State:
         return self.console.as_json
 
     def client(self, server: str | None = None) -> epaas_client.Client:
-        """A client of the server that the user named; else of ``server``; else of the default."""
-        return epaas_client.Client(self.server or server or DEFAULT_SERVER)
+        """A client of the server that the user named; else of ``server``; else of the default.
+
+        The token is for the server that the user named, or the default: a server of the job log may be anybody's.
+        """
+        address = self.server or server or DEFAULT_SERVER
+        token = self._token
+        if token is not None and not self.server and address != DEFAULT_SERVER:
+            token = None
+            if address not in self._without_token:
+                self._without_token.add(address)
+                self.console.note(f"the token is not sent to {address}, which --server or EPAAS_URL does not name")
+        return epaas_client.Client(
+            address,
+            token=token,
+            token_over_http=self._token_over_http,
+            ca_file=self._ca_file,
+            on_wait=self._show_wait,
+        )
+
+    @cached_property
+    def _token(self) -> str | None:
+        if self._token_file is not None:
+            return epaas_client.read_token(self._token_file)
+        return os.environ.get(TOKEN_VARIABLE) or None
+
+    def _show_wait(self, seconds: int, error: EpaasError) -> None:
+        self.console.note(f"waiting {duration(seconds)}, as the server asks: {error}")
 
     def keystore(self) -> epaas_client.Keystore:
         return epaas_client.Keystore(self.keystore_root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -10,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from epaas_models.publishing import read_token
+from epaas_shared.addresses import is_loopback
 from epaas_shared.errors import ConfigurationError
 
 _LEAST_TOKEN = 20
@@ -35,7 +35,7 @@ class ServiceSettings(BaseSettings):
     def token(self) -> str | None:
         """Raises :class:`ConfigurationError` where none is given and others could reach the service, or it is short."""
         if self.token_file is None:
-            if not _is_loopback(self.host):
+            if not is_loopback(self.host):
                 raise ConfigurationError(
                     f"anybody who reaches {self.host} could start trainings",
                     field="EPAAS_TRAIN_TOKEN_FILE",
@@ -50,10 +50,3 @@ class ServiceSettings(BaseSettings):
                 hint="`openssl rand -hex 32 > FILE` makes a good one",
             )
         return token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,6 +7,8 @@ has neither.
 from __future__ import annotations
 
 import json
+import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ class Answer:
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,7 +53,8 @@ Responder = Callable[[Request], Answer]
 
 
 def problem(error: EpaasError) -> Answer:
-    return Answer(error.status, Problem.of(error).model_dump_json().encode(), PROBLEM_MEDIA_TYPE)
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return Answer(error.status, Problem.of(error).model_dump_json().encode(), PROBLEM_MEDIA_TYPE, headers)
 
 
 def document(value: Any, status: int = 200) -> Answer:
@@ -58,8 +62,8 @@ def document(value: Any, status: int = 200) -> Answer:
 
 
 @contextmanager
-def serving(responder: Responder) -> Iterator[str]:
-    """The address of a server that answers with ``responder`` until the block ends."""
+def serving(responder: Responder, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address of a server that answers with ``responder`` until the block ends, by https with ``tls``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -72,7 +76,8 @@ def serving(responder: Responder) -> Iterator[str]:
             answer = responder(Request(self.command, parts.path, query, headers, self.rfile.read(length)))
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
-            self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
@@ -82,12 +87,19 @@ def serving(responder: Responder) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exception(), OSError):  # clients may break off
+                super().handle_error(request, client_address)
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epaas_client import Client, Keystore, Label
+from epaas_client import Client, EpaasError, Keystore, Label
 from epaas_client.client import RECORDS_PER_JOB
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import (
@@ -23,13 +23,15 @@ from epaas_shared.errors import (
     PredictionFailed,
     ProfileMismatch,
     ResultNotReady,
+    TooManyRequests,
+    Unavailable,
 )
 from epaas_shared.frame import RecordHeader, decode_frame
 from epaas_shared.protocol import KeysState, ModelVersion
 from epaas_shared.schema import InputSchema, shipped_schemas
 from epaas_shared.scores import ScoreScale
 
-from .fake_server import MODEL_DIGEST, FakeService, encrypted_result, serving
+from .fake_server import MODEL_DIGEST, Answer, FakeService, Request, encrypted_result, problem, serving
 
 RECORD = {"radius": 12.0, "texture": 3.0}
 
@@ -189,6 +191,54 @@ def test_wait_reports_progress(client: Client, service: FakeService, generated: 
     assert client.job(job.id).result(generated[0]) == [Label("malignant", 0)]
 
 
+class Refusing:
+    """A service before which something refuses the first polls of a prediction."""
+
+    def __init__(self, service: FakeService, answer: Answer, polls: int) -> None:
+        self.service, self.answer, self.polls = service, answer, polls
+
+    def __call__(self, request: Request) -> Answer:
+        if request.method == "GET" and request.path.startswith("/v1/predictions/") and self.polls > 0:
+            self.polls -= 1
+            return self.answer
+        return self.service(request)
+
+
+def test_wait_goes_on_when_the_server_says(service: FakeService, generated: tuple[Any, bytes]) -> None:
+    waits: list[int] = []
+    refusing = Refusing(service, problem(TooManyRequests("too often", retry_after=1)), polls=2)
+    with serving(refusing) as url, Client(url, on_wait=lambda seconds, _: waits.append(seconds)) as client:
+        client.upload_keys(generated[1])
+        assert client.submit("toy", RECORD, generated[0]).wait().state == "succeeded"
+    assert waits == [1, 1]
+
+
+@pytest.mark.parametrize("error", [TooManyRequests("x", retry_after=999), Unavailable("y", retry_after=999)])
+def test_wait_ends_when_the_server_says_much_later(
+    service: FakeService, generated: tuple[Any, bytes], error: EpaasError
+) -> None:
+    refusing = Refusing(service, problem(error), polls=99)
+    with serving(refusing) as url, Client(url) as client:
+        client.upload_keys(generated[1])
+        job = client.submit("toy", RECORD, generated[0])
+        with pytest.raises(type(error)):
+            job.wait()
+    assert refusing.polls == 98
+
+
+def test_a_result_without_end_is_refused(
+    service: FakeService, generated: tuple[Any, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("epaas_client.job.MAX_RESULT_BYTES", 1000)
+    service.polls_before_end = 0
+    with serving(service) as url, Client(url) as client:
+        client.upload_keys(generated[1])
+        job = client.submit("toy", RECORD, generated[0])
+        job.wait()
+        with pytest.raises(Unavailable, match="is over"):
+            job.fetch()
+
+
 def test_result_of_another_prediction_is_refused(
     client: Client, service: FakeService, generated: tuple[Any, bytes]
 ) -> None:
@@ -201,8 +251,6 @@ def test_result_of_another_prediction_is_refused(
 
 
 def test_keys_rejected_by_the_server(generated: tuple[Any, bytes], service: FakeService) -> None:
-    from .fake_server import Answer, Request
-
     digest = generated[0].evaluation_keys
     service.uploaded[digest] = b""
 
