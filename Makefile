@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-accuracy bench-models experiments thesis-table thesis-figures search docs clean
+.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models experiments thesis-table thesis-figures search docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ bench-networks: $(INSTALLED)  ## The thesis's four networks, table 8.2; an hour
 
 bench-cost: $(INSTALLED)  ## What was said beforehand of cost, beside what it was
 	PYTHONPATH=. $(BIN)/python benchmarks/cost.py
+
+bench-fan-out: $(INSTALLED)  ## A layer on two machines of a Ray cluster beside one, and sixteen simulated
+	PYTHONPATH=. $(BIN)/python benchmarks/fan_out.py
 
 bench-accuracy: $(INSTALLED)  ## Table 8.3 of the thesis, over five seeds; an hour
 	$(BIN)/python benchmarks/accuracy.py
