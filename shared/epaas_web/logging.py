@@ -1,9 +1,10 @@
-"""Structured logs on stderr, one JSON object a line. Ids and states only: never a payload, a record, a key or a token."""
+"""Structured logs on stderr, one JSON object a line. Ids and states only: never a payload, a key or a token."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 
 import structlog
 from structlog.typing import Processor
@@ -33,3 +34,8 @@ def configure_logging() -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    threading.excepthook = _thread_died
+
+
+def _thread_died(what: threading.ExceptHookArgs) -> None:
+    structlog.get_logger().error("a thread died", exc_info=what.exc_value)

@@ -11,7 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from epaas_shared.errors import EpaasError, InternalError, InvalidRequest, NotFound, Unavailable
+from epaas_shared.errors import (
+    BodyTooSlow,
+    EpaasError,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
 from epaas_shared.protocol import PROBLEM_MEDIA_TYPE, Problem
 
 _log = structlog.get_logger()
@@ -19,15 +27,20 @@ _log = structlog.get_logger()
 _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="epaas"'},
     403: {"WWW-Authenticate": 'Bearer realm="epaas", error="insufficient_scope"'},
+    408: {"Connection": "close"},
     413: {"Connection": "close"},  # a body that is not read to its end makes the connection useless for another request
 }
 """By status, of problems that clients act upon by more than their document."""
 
 
 def problem_responses(*errors: type[EpaasError]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses=`` of a route that may raise ``errors``; any route may answer 422 and 503."""
+    """The ``responses=`` of a route that may raise ``errors``; any route may answer 422 and 503.
+
+    A route that limits the size of a body limits its time too (:mod:`epaas_web.bodies`).
+    """
     statuses: dict[int, list[str]] = {}
     everywhere: tuple[type[EpaasError], ...] = (InvalidRequest, Unavailable)
+    everywhere += (BodyTooSlow,) * (PayloadTooLarge in errors)
     for error in (*errors, *everywhere):
         statuses.setdefault(error.status, []).append(error.title)
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -10,13 +10,26 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
+FRAMEWORK_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""For ``FastAPI(telemetry=...)``: its own spans and logs would have paths, queries and words of exceptions in them."""
 
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"
@@ -43,27 +56,30 @@ class Answered:
 
 
 def note(request: Request, **ids: str) -> None:
-    """Have the request's line in the log say these too: the tenant, a token's id, a job's. Nothing secret."""
+    """Have a request's line in the log say these too: the tenant, a token's id, a job's. Nothing secret."""
     request.scope.setdefault("state", {}).setdefault(_NOTED, {}).update(ids)
 
 
 def noted(scope: Scope) -> dict[str, str]:
-    """What routes have noted of a request so far."""
+    """What was noted of a request so far."""
     found: dict[str, str] = scope.get("state", {}).get(_NOTED, {})
     return found
 
 
 def note_waiting(request: Request, seconds: float) -> None:
-    """So long the request waited because it asked to (a long poll), which is no slowness of the service."""
+    """So long a request waited because it asked to (a long poll), which is no slowness of the service."""
     state = request.scope.setdefault("state", {})
     state[_WAITED] = state.get(_WAITED, 0.0) + seconds
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that a request was given to; known once it is answered."""
-    route = scope.get("route")
-    template: str = getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
-    return template
+    """The template of the route that a request was given to, or where what it was given to is mounted.
+
+    Known once the request is answered.
+    """
+    template: str | None = getattr(scope.get("route"), "path_format", None)
+    mounted: str = scope.get("root_path", "").removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
+    return template or mounted or UNMATCHED
 
 
 def method_of(scope: Scope) -> str:
@@ -71,24 +87,32 @@ def method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "OTHER"
 
 
-def surround(app: FastAPI, *layers: Callable[[ASGIApp], ASGIApp]) -> None:
-    """Put layers around everything that an application does, the first outermost.
+def add_request_log(
+    app: FastAPI,
+    observe: Callable[[Answered], None] | None = None,
+    inside: Callable[[ASGIApp], ASGIApp] | None = None,
+) -> None:
+    """Log the requests of an application, and tell ``observe`` of each; ``inside`` is one more layer, around the rest.
 
-    Middleware that is added in the framework's way does not see its answers to unexpected errors.
+    Both are around everything: middleware that is added in the framework's way does not see its answers to unexpected
+    errors.
     """
     build = app.build_middleware_stack
 
-    def build_surrounded() -> ASGIApp:
+    def build_with_log() -> ASGIApp:
         stack = build()
-        for layer in reversed(layers):
-            stack = layer(stack)
-        return stack
+        return RequestLog(stack if inside is None else inside(stack), observe)
 
-    app.build_middleware_stack = build_surrounded  # type: ignore[method-assign]
+    app.build_middleware_stack = build_with_log  # type: ignore[method-assign]
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+
+
+async def _client_gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
 
 
 class RequestLog:
-    """ASGI layer for :func:`surround`; ``observe`` is told of every request that was answered."""
+    """The ASGI layer of :func:`add_request_log`."""
 
     def __init__(self, app: ASGIApp, observe: Callable[[Answered], None] | None = None) -> None:
         self._app = app
@@ -99,7 +123,8 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        # every request is a task of its own: what is bound here is bound for it alone
+        # each request is a task, but one that may have begun with what was bound for the request before it
+        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         begin = time.perf_counter()
         answer: dict[str, Any] = {"status": CLIENT_GONE, "seconds": None}
@@ -128,8 +153,7 @@ class RequestLog:
         )
         if self._observe is not None:
             waited = scope.get("state", {}).get(_WAITED, 0.0)
-            seconds = max(0.0, answered.seconds - waited)
-            self._observe(Answered(answered.method, answered.route, answered.status, seconds))
+            self._observe(replace(answered, seconds=max(0.0, answered.seconds - waited)))
 
 
 def _request_id(scope: Scope) -> str:

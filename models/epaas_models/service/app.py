@@ -21,6 +21,7 @@ from epaas_shared import __version__
 from epaas_shared.errors import Unauthorised
 from epaas_web.pages.environment import STATIC_FOLDER
 from epaas_web.problems import add_problem_handlers
+from epaas_web.request_log import FRAMEWORK_TELEMETRY, add_request_log
 
 _bearer = HTTPBearer(auto_error=False, description="the token of EPAAS_TRAIN_TOKEN_FILE, where there is one")
 
@@ -73,6 +74,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         generate_unique_id_function=_operation_id,
         docs_url=None,
         redoc_url=None,
+        telemetry=FRAMEWORK_TELEMETRY,
         dependencies=[Depends(_authorise)],
     )
     app.state.context = context
@@ -80,6 +82,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for module in (tasks, jobs, pages):
         app.include_router(module.router)
     add_problem_handlers(app)
+    add_request_log(app)
     return app
 
 

@@ -1,24 +1,32 @@
-"""What an operator's tools ask: is it alive, is it ready, how is it doing."""
+"""What an operator's tools ask: is it alive, is it ready, how is it doing.
+
+Health and metrics are answered whatever the rest of the service waits for.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from epaas_server.api.dependencies import ServicesDependency
 from epaas_server.circuits.library import is_built
 from epaas_server.database import reading
+from epaas_server.observability.metrics import Metrics
 from epaas_shared.errors import EpaasError
 from epaas_shared.profile import default_profile
-from epaas_shared.protocol import Health, PredictionState
+from epaas_shared.protocol import Health
 
 router = APIRouter(tags=["operations"])
 
+_SCRAPES = CapacityLimiter(4)
+"""Threads of their own: those of requests may all be waiting for the database."""
+
 
 @router.get("/healthz")
-def health() -> Health:
+async def health() -> Health:
     """The process answers."""
     return Health(status="ok")
 
@@ -45,11 +53,7 @@ def readiness(response: Response, services: ServicesDependency) -> Health:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(services: ServicesDependency) -> Response:
+async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
-    registry = CollectorRegistry()
-    gauge = Gauge("epaas_jobs", "Jobs by state", ["state"], registry=registry)
-    depth = services.jobs.queue_depth()
-    for state in PredictionState:
-        gauge.labels(state.value).set(depth.get(state.value, 0))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    own: Metrics = request.app.state.metrics
+    return Response(await to_thread.run_sync(own.render, limiter=_SCRAPES), media_type=CONTENT_TYPE_LATEST)

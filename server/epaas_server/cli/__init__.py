@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from epaas_server.cli import models, storage, tenants
+from epaas_server.cli import cluster, doctor, models, storage, tenants
 from epaas_server.cli.output import DataDir, Json, result, settings_of
 from epaas_shared import __version__
 from epaas_shared.command import run_command
@@ -57,6 +57,7 @@ def worker(
 
 
 # in the order of --help
+app.registered_commands += cluster.app.registered_commands + doctor.app.registered_commands
 app.registered_commands += models.app.registered_commands
 app.add_typer(tenants.tenant, name="tenant")
 app.add_typer(tenants.token, name="token")
