@@ -38,7 +38,16 @@ from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from epaas_shared.report import report_bytes
 from epaas_shared.schema import InputSchema
+from tests.object_store import aws, object_store, wire
+from tests.postgresql import SHARED, own_postgresql, postgresql
 from tests.report_making import least_report
+
+__all__ = ["aws", "object_store", "own_postgresql", "postgresql", "wire"]
+
+
+def pytest_sessionfinish() -> None:
+    SHARED.remove()
+
 
 START_SECONDS = 180.0
 """Patience with a busy machine, on which a server starts and keys are tried."""
@@ -145,7 +154,8 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        prefixed = {f"EPAAS_SERVER_{name.upper()}": value for name, value in self.options.items()}
+        options = {**SHARED.settings(self.data_dir), **self.options}
+        prefixed = {f"EPAAS_SERVER_{name.upper()}": value for name, value in options.items()}
         return {**os.environ, "EPAAS_SERVER_DATA_DIR": str(self.data_dir), **prefixed}
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Engine, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from epaas_server.cost import EvaluationCost, Rates
 from epaas_server.database import reading
@@ -34,11 +35,12 @@ class Calibration:
             return connection.execute(select(calibration).filter_by(profile=profile)).first()
 
     def measured(self, profile: str, rates: Rates) -> None:
-        """Remember newly measured rates."""
+        """Remember newly measured rates; of several workers that measure at once, the last one's."""
         values = {"rates": rates.model_dump(), "correction": 1.0}
+        insert = sqlite.insert if self.database.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(calibration).values(profile=profile, **values)
         with self.database.begin() as connection:
-            if connection.execute(update(calibration).filter_by(profile=profile).values(**values)).rowcount == 0:
-                connection.execute(insert(calibration).values(profile=profile, **values))
+            connection.execute(statement.on_conflict_do_update(index_elements=[calibration.c.profile], set_=values))
 
     def observed(self, profile: str, cost: EvaluationCost, records: int, took: float) -> None:
         """An evaluation is done: let the next prediction be nearer.

@@ -13,14 +13,25 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Float, create_engine, event, literal_column
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql.elements import ColumnElement
 
 from epaas_server import migrations
 from epaas_shared.errors import ConfigurationError, Unavailable
 
-_POSTGRESQL_OPTIONS = "-c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"
+_POSTGRESQL_OPTIONS = "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=30000"
 """Nobody waits for ever on another process that hangs, nor holds locks for it."""
+_CONNECTION: dict[str, Any] = {
+    "options": _POSTGRESQL_OPTIONS,
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A host that is lost without a word is noticed in about ten seconds."""
+_DISK_FULL, _READ_ONLY = "53100", "25006"
 
 
 def database_url(url: str, password_file: str = "") -> URL:
@@ -59,7 +70,7 @@ def connect(url: URL) -> Engine:
             pool_size=10,
             max_overflow=30,
             pool_timeout=10,
-            connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 5},
+            connect_args=_CONNECTION,
         )
     except (ModuleNotFoundError, NoSuchModuleError) as missing:
         raise ConfigurationError(
@@ -75,11 +86,15 @@ def open_database(url: str, password_file: str = "") -> Engine:
     Raises :class:`ConfigurationError` where it has another, :class:`Unavailable` where it does not answer.
     """
     engine = connect(database_url(url, password_file))
-    with answering():
-        if engine.dialect.name == "sqlite":
-            migrations.upgrade(engine)
-        else:
-            migrations.check(engine)
+    try:
+        with answering():
+            if engine.dialect.name == "sqlite":
+                migrations.upgrade(engine)
+            else:
+                migrations.check(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -93,6 +108,26 @@ def answering() -> Iterator[None]:
             f"the database does not answer: {str(error.orig).splitlines()[0]}",
             hint="look at EPAAS_SERVER_DATABASE_URL, and whether the database runs",
         ) from None
+
+
+DATABASE_ERRORS = (DBAPIError, PoolTimeout)
+"""What is raised of a database; :func:`is_away` says of which it is worth trying again."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database did not answer, ended the connection or gave the transaction up, for this time."""
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    read_only = getattr(error.orig, "sqlstate", None) == _READ_ONLY  # by a standby, until it is the primary
+    return error.connection_invalidated or read_only
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the database's disk is full."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(cause, "sqlstate", None) == _DISK_FULL or "disk is full" in str(cause)
 
 
 def reading(database: Engine) -> Connection:

@@ -10,20 +10,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from epaas_server.tables import model_versions, releases
 from epaas_shared.errors import Conflict, ModelNotFound
 from epaas_shared.protocol import Alias, Release
 
+_LOCK = 5_242_001_945
+
 
 def lock(connection: Connection, name: str) -> dict[int, str]:
     """The digests of a model's versions; whoever else changes the model waits until this transaction ends.
 
-    On SQLite a transaction that may write is alone from its beginning.
+    On SQLite a transaction that may write is alone from its beginning. On PostgreSQL those that publish or promote
+    come one after the other, whatever the model: the first version of one has no row that could be locked, and models
+    of one task must agree on its schema.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     query = select(model_versions.c.version, model_versions.c.digest).filter_by(name=name)
-    rows = connection.execute(query.order_by(model_versions.c.version).with_for_update())
+    rows = connection.execute(query.order_by(model_versions.c.version))
     return {row.version: row.digest for row in rows}
 
 

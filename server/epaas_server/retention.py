@@ -120,29 +120,31 @@ class Retention:
                 self.audit.add(row.tenant, RETENTION, Action.KEYS_ERASED, row.digest)
         return erased
 
-    def _remove_orphans(self) -> int:
+    def orphans(self) -> Iterator[str]:
         """Blobs of keys and jobs that no row names, and uploads that broke off; bundles stay, as versions do."""
-        removed = 0
-        for names in _batches(self._old_blobs("incoming")):
-            for name in names:
-                self.blobs.remove(name)
-                removed += 1
+        yield from self._old_blobs("incoming")
         for names in _batches(self._old_blobs("keys")):
             digests = [name.rpartition("/")[2] for name in names]
             columns = (evaluation_keys.c.blob, evaluation_keys.c.digest)
             query = select(*columns).where(or_(columns[0].in_(names), columns[1].in_(digests)))
             with reading(self.database) as connection:
                 named = {row.blob or f"keys/{row.digest}" for row in connection.execute(query)}
-            for name in set(names) - named:
-                self.blobs.remove(name)
-                removed += 1
+            yield from (name for name in names if name not in named)
         for names in _batches(self._old_blobs("jobs")):
             folders = {name.split("/")[1] for name in names}
             with reading(self.database) as connection:
                 known = set(connection.execute(select(jobs.c.id).where(jobs.c.id.in_(folders))).scalars())
-            for folder in folders - known:
-                self.blobs.keep_only(f"jobs/{folder}", None)
-            removed += sum(name.split("/")[1] not in known for name in names)
+            yield from (name for name in names if name.split("/")[1] not in known)
+
+    def _remove_orphans(self) -> int:
+        removed = 0
+        for name in self.orphans():
+            folder, _, job = name.rpartition("/")[0].partition("/")
+            if folder == "jobs":
+                self.blobs.keep_only(f"jobs/{job}", None)  # its folder too
+            else:
+                self.blobs.remove(name)
+            removed += 1
         return removed
 
     def _old_blobs(self, folder: str) -> Iterator[str]:

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """How long a worker that stops answering keeps its job."""
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     poll_seconds: float = Field(default=0.05, gt=0)
+    stall_seconds: float = Field(default=600.0, gt=0)
+    """A child that has finished no call for so long hangs, and is killed; a call takes seconds."""
     max_attempts: int = Field(default=5, ge=1)
     """How often a job whose child or worker died is begun again before it fails."""
     max_wait_seconds: int = Field(default=30, ge=0)

@@ -196,3 +196,12 @@ workers = Table(
     Column("facts", JSON, nullable=False),
 )
 """Workers and what they last said of themselves; one that is not seen any more is removed after a while."""
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("labels", String, primary_key=True),  # canonical JSON
+    Column("value", Float, nullable=False),
+)
+"""What all workers have counted since there is this database (``observability.tally``)."""

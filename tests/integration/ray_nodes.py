@@ -9,12 +9,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from epaas_server.engine.child import ChildConfiguration
+from epaas_server.engine.local import EvaluationChild
 
 OBJECT_STORE_MEGABYTES = 400
 
@@ -80,22 +84,36 @@ class RayCluster:
     def _node(self, *arguments: str) -> Node:
         size = ["--object-store-megabytes", str(OBJECT_STORE_MEGABYTES)]
         command = [sys.executable, "-m", "epaas_server", "ray-node", *arguments, *size]
-        with (self.folder / "nodes.log").open("ab") as log:
+        log_file = self.folder / f"node-{len(self.nodes)}.log"
+        with log_file.open("wb") as log:
             process = subprocess.Popen(
                 command, env={**os.environ, **self.environment}, stdout=log, stderr=log, start_new_session=True
             )
         self.nodes.append(Node(process))
+        while "Ray runtime started" not in log_file.read_text():  # two at once on one machine get into each other's way
+            if process.poll() is not None:
+                raise RuntimeError(log_file.read_text())
+            time.sleep(0.1)
         return self.nodes[-1]
 
     def start_head(self) -> None:
         self._node("--port", self.address.partition(":")[2], "--threads", "0")
-        while not _listens(self.address):
-            if self.nodes[0].process.poll() is not None:
-                raise RuntimeError((self.folder / "nodes.log").read_text())
 
     def stop(self) -> None:
         for node in reversed(self.nodes):
             node.stop()
+
+
+def start_logged(configuration: ChildConfiguration, log_file: Path) -> EvaluationChild:
+    """An evaluation child whose log is in a file of its own."""
+    stderr = os.dup(2)
+    with log_file.open("wb") as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            return EvaluationChild(configuration)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 @contextmanager
@@ -123,12 +141,3 @@ def _free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
-
-
-def _listens(address: str) -> bool:
-    host, port = address.split(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -57,6 +57,26 @@ def test_a_killed_server_and_worker_finish_the_job_when_started_again(
     check_finished(server, job, keys)
 
 
+def test_a_child_that_hangs_is_killed_and_its_job_goes_on(
+    make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path
+) -> None:
+    server = make_server(heartbeat_seconds="0.2")
+    write_bundle(tmp_path / "bundle", NETWORK, TOY_SCHEMA)
+    assert server.publish(tmp_path / "bundle").returncode == 0
+    upload_keys(server, keys)
+    server.stop()
+    server.options["stall_seconds"] = "20"
+    server.start()
+    job = submit(server, keys)
+    wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))
+    (child,) = evaluation_children(workers(server)[0])
+    os.kill(child, signal.SIGSTOP)
+    check_finished(server, job, keys)
+    assert not alive(child)
+    (death,) = server.events("the evaluation child died")
+    assert death["reason"] == "it said nothing for 20 seconds"
+
+
 def test_a_killed_worker_is_replaced_and_its_job_goes_on(busy: tuple[Server, str], keys: ClientKeys) -> None:
     server, job = busy
     (worker,) = workers(server)

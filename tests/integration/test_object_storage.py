@@ -28,9 +28,7 @@ from tests.conftest import (
     write_bundle,
 )
 from tests.integration.processes import wait_until
-from tests.object_store import ObjectStore, Wire, addresses, aws, object_store
-
-__all__ = ["aws", "object_store"]
+from tests.object_store import ObjectStore, Wire, addresses
 
 WIDE = random_network(TOY_SCHEMA.bits, (40, 40, 1), seed=71)
 RECORDS = random_records(TOY_SCHEMA, 2, seed=72)

@@ -12,6 +12,7 @@ from epaas_server.api.dependencies import ServicesDependency
 from epaas_server.scopes import Scope
 from epaas_server.tables import DEFAULT_TENANT
 from epaas_shared.errors import Forbidden, TooManyRequests, Unauthorised
+from epaas_web.request_log import note
 
 ANONYMOUS = "anonymous"
 CALLER_ERRORS = (Unauthorised, Forbidden, TooManyRequests)
@@ -46,6 +47,7 @@ def requires(scope: Scope) -> Any:
 
     def check(request: Request, credentials: Credentials, services: ServicesDependency) -> Caller:
         caller = _caller(scope, credentials, services)
+        note(request, tenant=caller.tenant, token=caller.actor)
         address = request.client.host if request.client else ""
         services.rate_limits.count(caller.actor if caller.actor != ANONYMOUS else address, request.state)
         return caller

@@ -11,7 +11,7 @@ from epaas_shared.digest import DIGEST_PATTERN
 from epaas_shared.protocol import MAX_VERSION
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from typing import Annotated
 
-from anyio import to_thread
-from fastapi import APIRouter, Header, Query, Request, Response
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from epaas_server.admission import check_fits
 from epaas_server.api.authorisation import CALLER_ERRORS, Caller, PredictingCaller
 from epaas_server.api.dependencies import PredictionId, ServicesDependency
+from epaas_server.api.watching import WatchDependency
 from epaas_server.audit import Action
 from epaas_server.jobs.job import NewPrediction, new_job_id
+from epaas_server.observability.claims import fetching_result
+from epaas_server.observability.tracing import current_traceparent
 from epaas_server.services import Services
 from epaas_shared.digest import digest_bytes, digest_json
 from epaas_shared.errors import (
@@ -49,11 +51,13 @@ from epaas_shared.protocol import (
 )
 from epaas_web.bodies import limited_body
 from epaas_web.problems import problem_responses
+from epaas_web.request_log import note, note_waiting
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 
 _BODY = {"requestBody": {"required": True, "content": {RECORD_MEDIA_TYPE: {"schema": {"type": "string"}}}}}
-_POLL_SECONDS = 0.05
+_TAKING_IN = CapacityLimiter(4)
+"""Threads that take predictions in. They wait for the disk and for one another; those who ask how things are do not."""
 PreferHeader = Annotated[str, Header(description="`wait=N`: answer when finished, or after N seconds")]
 
 
@@ -93,8 +97,9 @@ async def create_prediction(
     """Ask for a prediction on an encrypted record (or several). Repeating a request under its key changes nothing."""
     body = await limited_body(request, services.settings.max_record_bytes)
     prediction = await to_thread.run_sync(
-        _create, services, caller, body, model, version, idempotency_key, evaluation_keys
+        _create, services, caller, body, model, version, idempotency_key, evaluation_keys, limiter=_TAKING_IN
     )
+    note(request, job=prediction.id)
     response.headers["Location"] = f"{router.prefix}/{prediction.id}"
     return prediction
 
@@ -132,6 +137,7 @@ def _create(
         record_bytes=len(body),
         predicted_memory_bytes=services.registry.predicted_memory_bytes(served, header.records),
         tenant=caller.tenant,
+        traceparent=current_traceparent(),
     )
     check_fits(services, new)
     services.blobs.put(new.record_blob, body)
@@ -172,17 +178,33 @@ def _check_record(services: Services, model: ModelVersion, header: RecordHeader,
 
 @router.get("/{prediction_id}", responses=problem_responses(*CALLER_ERRORS, PredictionNotFound))
 async def get_prediction(
-    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller, prefer: PreferHeader = ""
+    request: Request,
+    prediction_id: PredictionId,
+    services: ServicesDependency,
+    watch: WatchDependency,
+    caller: PredictingCaller,
+    prefer: PreferHeader = "",
 ) -> Prediction:
     """State and progress of a prediction."""
     wait = re.search(r"(?:^|[,;\s])wait=(\d{1,6})", prefer)
     seconds = min(int(wait[1]), services.settings.max_wait_seconds) if wait else 0
-    deadline = time.monotonic() + seconds
-    while True:
-        prediction = await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
-        if prediction.state.finished or time.monotonic() >= deadline:
-            return prediction
-        await asyncio.sleep(_POLL_SECONDS)
+    prediction = await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
+    if seconds == 0 or prediction.state.finished:
+        return prediction
+    begin = time.monotonic()
+    await watch.changed(prediction, seconds, finished=True)
+    note_waiting(request, time.monotonic() - begin)
+    return await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
+
+
+async def _own_prediction(
+    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller
+) -> Prediction:
+    """Looked up before a stream begins, whose status would be 200 whatever comes."""
+    return await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
+
+
+OwnPrediction = Annotated[Prediction, Depends(_own_prediction)]
 
 
 @router.get(
@@ -191,17 +213,16 @@ async def get_prediction(
     responses=problem_responses(*CALLER_ERRORS, PredictionNotFound),
 )
 async def stream_prediction_events(
-    prediction_id: PredictionId, services: ServicesDependency, caller: PredictingCaller
+    prediction: OwnPrediction, services: ServicesDependency, watch: WatchDependency, caller: PredictingCaller
 ) -> AsyncIterable[ServerSentEvent]:
     """The prediction whenever it changes, as server-sent events, until it has finished."""
-    last: Prediction | None = None
-    with suppress(PredictionNotFound):
-        while last is None or not last.state.finished:
-            prediction = await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
-            if prediction != last:
-                yield ServerSentEvent(data=prediction, event=prediction.state.value)
-                last = prediction
-            await asyncio.sleep(_POLL_SECONDS)
+    with suppress(PredictionNotFound):  # erased meanwhile
+        while True:
+            yield ServerSentEvent(data=prediction, event=prediction.state.value)
+            if prediction.state.finished:
+                return
+            await watch.changed(prediction)
+            prediction = await to_thread.run_sync(services.jobs.get, prediction.id, caller.tenant)
 
 
 @router.get(
@@ -228,7 +249,8 @@ def get_prediction_result(
     if blob is None:
         raise ResultNotReady(f"the prediction is {prediction.state.value}")
     try:
-        result = services.blobs.read(blob)
+        with fetching_result(services.database, prediction_id):
+            result = services.blobs.read(blob)
     except FileNotFoundError:  # erased since it was looked up
         raise PredictionNotFound(f"the result of {prediction_id} was erased", field="id") from None
     services.audit.add(caller.tenant, caller.actor, Action.RESULT_FETCHED, prediction_id)

@@ -1,7 +1,7 @@
 """What evaluates layers for the evaluation child: the machine it runs on, or a cluster of machines.
 
-Whichever it is, blocks of neurons are evaluated by the same strategies under the same keys, and the ciphertexts are
-the same. Knows no jobs, checkpoints or results.
+Whichever it is, blocks of neurons are evaluated by the same strategies under the same keys, and the messages are the
+same; the noise is not, since each process chooses its Fourier transform by timing. Knows no jobs and no checkpoints.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from epaas_server.database import clock, reading
+from epaas_server.observability.tally import Tally
 from epaas_server.tables import workers
 
 PRESENT_SECONDS = 15.0
@@ -33,13 +34,7 @@ class WorkerFacts(BaseModel):
     memory_bytes: int
     """That an evaluation may take, beside the keysets in memory."""
     job: str | None = None
-    bootstraps: int = 0
-    """Since it started."""
-    evaluation_seconds: float = 0.0
     held_keysets: int = 0
-    keyset_hits: int = 0
-    keyset_misses: int = 0
-    child_deaths: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,19 +46,15 @@ class PresentWorker:
 
 
 class Announcer:
-    """What one worker says of itself, once a second and when it leaves."""
+    """What one worker says of itself, once a second and when it leaves; what it has counted goes with it."""
 
     def __init__(self, presence: WorkerPresence, name: str, facts: WorkerFacts) -> None:
         self.name = name
         self.facts = facts
+        self.tally = Tally()
         self._presence = presence
         self._started_at = datetime.now(UTC)
         self._said = -_EVERY_SECONDS
-
-    def count(self, **added: float) -> None:
-        """Let counters grow, to be told with the next word."""
-        grown = {name: getattr(self.facts, name) + value for name, value in added.items()}
-        self.facts = self.facts.model_copy(update=grown)
 
     def say(self, **changes: object) -> None:
         """Change what is said; it is told at once where something changed, else once a second."""
@@ -72,9 +63,11 @@ class Announcer:
             return
         self.facts = changed
         self._presence.announce(self.name, self._started_at, self.facts)
+        self.tally.hand_over(self._presence.database)
         self._said = time.monotonic()
 
     def leave(self) -> None:
+        self.tally.hand_over(self._presence.database)
         self._presence.leave(self.name)
 
 

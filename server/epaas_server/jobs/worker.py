@@ -19,6 +19,7 @@ import structlog
 
 from epaas_server.blobs import Blobs
 from epaas_server.circuits.library import ensure_library
+from epaas_server.database import DATABASE_ERRORS, is_away
 from epaas_server.engine.child import ChildConfiguration
 from epaas_server.engine.limits import MachineLimits
 from epaas_server.engine.local import ChildDied, EvaluationChild
@@ -33,12 +34,15 @@ from epaas_server.engine.tasks import (
     Proceed,
     Ready,
     Refused,
+    Step,
     Task,
 )
 from epaas_server.evaluation_keys import KeyStore
 from epaas_server.jobs.job import Claim, JobKind
+from epaas_server.jobs.patience import Patience
 from epaas_server.jobs.presence import Announcer, WorkerFacts, WorkerPresence
 from epaas_server.jobs.store import JobStore, LeaseLost
+from epaas_server.observability.claims import ObservedClaim, observing
 from epaas_server.registry import Registry
 from epaas_server.settings import Settings
 from epaas_shared import __version__
@@ -46,6 +50,7 @@ from epaas_shared.errors import (
     EpaasError,
     InvalidEvaluationKeys,
     PredictionFailed,
+    PredictionNotFound,
     StorageFull,
     Unavailable,
     error_class,
@@ -53,9 +58,25 @@ from epaas_shared.errors import (
 from epaas_shared.profile import default_profile
 
 _log = structlog.get_logger()
-_START_SECONDS = 60.0
+START_SECONDS = 60.0
+"""Within which a child must be ready."""
 _START_PAUSE_SECONDS = 1.0
 _WAIT_SECONDS = 5.0
+_OTHERS_FIRST_SECONDS = 3.0
+"""After the database was away: leases that ran out meanwhile are renewed by those who are at work, not taken."""
+
+
+def child_configuration(settings: Settings) -> ChildConfiguration:
+    """Of a slot's child. Builds the circuit library first where this machine evaluates and does not have it."""
+    local = settings.engine == "local"  # else the machines of the cluster have the circuits
+    return ChildConfiguration(
+        blobs=settings.data_dir / "blobs",
+        blob_store=settings.blob_store,
+        limits=MachineLimits(settings.threads, settings.slot_keyset_bytes, settings.child_memory_bytes),
+        engine=settings.engine,
+        circuits=ensure_library(settings.cache_dir, default_profile()) if local else None,
+        ray_address=settings.ray_address,
+    )
 
 
 class Worker:
@@ -70,30 +91,30 @@ class Worker:
         blobs: Blobs,
         presence: WorkerPresence,
     ) -> None:
+        self.stop = threading.Event()
+        patience = Patience(self.stop)
         self._settings = settings
-        self._store = store
-        self._keys = keys
-        self._registry = registry
-        self._calibration = registry.calibration
+        self._queue = store
+        self._store = patience.of(store)
+        self._keys = patience.of(keys)
+        self._registry = patience.of(registry)
+        self._calibration = patience.of(registry.calibration)
+        self._presence = patience.of(presence)
         self._blobs = blobs
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._announcer = Announcer(
-            presence,
-            self._name,
-            WorkerFacts(
-                release=__version__,
-                engine=settings.engine,
-                threads=settings.threads,
-                memory_bytes=settings.slot_evaluation_bytes,
-            ),
+        facts = WorkerFacts(
+            release=__version__,
+            engine=settings.engine,
+            threads=settings.threads,
+            memory_bytes=settings.slot_evaluation_bytes,
         )
+        self._announcer = patience.of(Announcer(presence, self._name, facts))
         self._held: tuple[str, ...] = ()  # digests of the keys that the child has in memory
         self._digests: dict[str, str] = {}  # of keys, by their blobs
         self._child: EvaluationChild | None = None
-        self.stop = threading.Event()
 
     def run(self) -> None:
-        configuration = self._configuration()
+        configuration = child_configuration(self._settings)
         _log.info("worker ready", worker=self._name, threads=self._settings.threads)
         try:
             while not self.stop.is_set():
@@ -105,29 +126,28 @@ class Worker:
                 else:
                     self._announcer.say(job=None)
                     self.stop.wait(self._settings.poll_seconds if child else _START_PAUSE_SECONDS)
+        except DATABASE_ERRORS as error:
+            if not (self.stop.is_set() and is_away(error)):
+                raise
         finally:
             self._drop_child()
-            self._announcer.leave()
-
-    def _configuration(self) -> ChildConfiguration:
-        settings = self._settings
-        local = settings.engine == "local"  # else the machines of the cluster have the circuits
-        return ChildConfiguration(
-            blobs=settings.data_dir / "blobs",
-            blob_store=settings.blob_store,
-            limits=MachineLimits(settings.threads, settings.slot_keyset_bytes, settings.child_memory_bytes),
-            engine=settings.engine,
-            circuits=ensure_library(settings.cache_dir, default_profile()) if local else None,
-            ray_address=settings.ray_address,
-        )
+            with suppress(*DATABASE_ERRORS):
+                self._announcer.leave()
 
     def _claim(self) -> Claim | None:
-        return self._store.claim(
-            self._name,
-            self._settings.lease_seconds,
-            held_keys=self._held,
-            memory_bytes=self._settings.slot_evaluation_bytes,
-        )
+        try:
+            return self._queue.claim(
+                self._name,
+                self._settings.lease_seconds,
+                held_keys=self._held,
+                memory_bytes=self._settings.slot_evaluation_bytes,
+            )
+        except DATABASE_ERRORS as error:
+            if not is_away(error):
+                raise
+            self._presence.present()  # which is when the database answers again
+            self.stop.wait(_OTHERS_FIRST_SECONDS)
+            return None
 
     def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild | None:
         """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease.
@@ -139,7 +159,7 @@ class Worker:
         self._drop_child()
         self._child = EvaluationChild(configuration)
         try:
-            if not isinstance(self._child.hear(_START_SECONDS), Ready):
+            if not isinstance(self._child.hear(START_SECONDS), Ready):
                 raise ChildDied("not ready in time")
         except ChildDied as death:
             _log.error("the evaluation child does not start", reason=str(death))
@@ -147,40 +167,43 @@ class Worker:
         return self._child
 
     def _work(self, claim: Claim, child: EvaluationChild) -> None:
-        log = _log.bind(job=claim.id, kind=claim.kind.value, attempt=claim.attempts, fence=claim.fence)
-        log.info("job claimed", layers_done=claim.layers_done)
+        with observing(claim, self._name, self._announcer.tally) as observed:
+            self._do(claim, child, observed)
+
+    def _do(self, claim: Claim, child: EvaluationChild, observed: ObservedClaim) -> None:
+        _log.info("job claimed", layers_done=claim.layers_done)
         try:
             if claim.attempts > self._settings.max_attempts:
                 raise PredictionFailed(
                     f"the evaluation process died {self._settings.max_attempts} times",
                     hint="generate new keys and try again; if it happens again, tell the operator",
                 )
-            child.give(self._task(claim))
-            self._follow(claim, child)
-            log.info("job finished")
+            child.give(self._task(claim, observed))
+            self._follow(claim, child, observed)
+            _log.info("job finished")
         except LeaseLost:
-            log.info("job is no longer ours")
+            _log.info("job is no longer ours")
             self._drop_child()
             if not self._store.is_wanted(claim):  # the child may have written after the blobs were removed
                 self._tidy(claim, None)
         except ChildDied as death:
-            log.warning("the evaluation child died", reason=str(death))
-            self._announcer.count(child_deaths=1)
+            _log.warning("the evaluation child died", reason=str(death))
+            observed.child_died()
             self._drop_child()
-            self._after_death(claim)
+            self._after_death(claim, observed)
         except StorageFull as full:
-            log.error("the disk is full; the job waits", detail=full.detail)
+            _log.error("the disk is full; the job waits", detail=full.detail)
             self._give_back(claim, counts_as_attempt=False)
             self.stop.wait(_WAIT_SECONDS)
         except Unavailable as away:
-            log.error("something that the job needs is away; the job waits", detail=away.detail)
+            _log.error("something that the job needs is away; the job waits", detail=away.detail)
             self._give_back(claim, counts_as_attempt=False)
             self.stop.wait(_WAIT_SECONDS)
         except EpaasError as error:
-            log.info("job failed", code=error.code, detail=error.detail)
-            self._settle(claim, error)
+            _log.info("job failed", code=error.code, detail=error.detail)
+            self._settle(claim, error, observed)
 
-    def _task(self, claim: Claim) -> Task:
+    def _task(self, claim: Claim, observed: ObservedClaim) -> Task:
         keys_blob = self._keys.usable(claim.evaluation_keys, claim.tenant)
         self._digests[keys_blob] = claim.evaluation_keys
         if claim.kind is JobKind.CHECK_KEYS:
@@ -188,6 +211,7 @@ class Worker:
                 evaluation_keys=claim.evaluation_keys,
                 keys_blob=keys_blob,
                 calibrate=self._calibration.rates(default_profile().digest) is None,
+                ids=observed.ids,
             )
         assert claim.model_digest is not None
         assert claim.record_blob is not None
@@ -201,19 +225,26 @@ class Worker:
             layers_done=claim.layers_done,
             checkpoint_blob=claim.checkpoint_blob,
             output=f"jobs/{claim.id}/{claim.fence}",
+            ids=observed.ids,
         )
 
-    def _follow(self, claim: Claim, child: EvaluationChild) -> None:
+    def _follow(self, claim: Claim, child: EvaluationChild, observed: ObservedClaim) -> None:
         """Hear the child out. Raises what it refuses, :class:`ChildDied` and :class:`LeaseLost`."""
         done = _bootstraps_at_start(claim)
         seconds = 0.0
-        last_beat = time.monotonic()
+        last_beat = last_word = time.monotonic()
         while True:
             message = child.hear(self._settings.heartbeat_seconds)
+            if message is not None:
+                last_word = time.monotonic()
+            elif time.monotonic() - last_word > self._settings.stall_seconds:
+                raise ChildDied(f"it said nothing for {self._settings.stall_seconds:g} seconds")
             match message:
                 case Advanced(bootstraps):
                     done += bootstraps
-                    self._announcer.count(bootstraps=bootstraps)
+                    observed.advanced(bootstraps)
+                case Step():
+                    observed.step(message)
                 case LayerDone(layers_done, blob, layer_seconds):
                     seconds += layer_seconds
                     self._store.checkpoint(claim, layers_done, blob, done, layer_seconds)
@@ -226,10 +257,9 @@ class Worker:
                     return
                 case Finished():
                     self._remember(message.held_keys)
-                    hit = message.keys_were_held
-                    self._announcer.count(evaluation_seconds=message.seconds, keyset_hits=hit, keyset_misses=not hit)
+                    observed.finished(keys_were_held=message.keys_were_held)
                     self._learn(claim, message, seconds + message.seconds)
-                    self._settle(claim, message)
+                    self._settle(claim, message, observed)
                     return
                 case Refused(code, detail, field, hint):
                     raise error_class(code)(detail, field=field, hint=hint)
@@ -260,7 +290,7 @@ class Worker:
             if cost is not None:
                 self._calibration.observed(profile, cost, claim.records, seconds)
 
-    def _settle(self, claim: Claim, outcome: Finished | EpaasError) -> None:
+    def _settle(self, claim: Claim, outcome: Finished | EpaasError, observed: ObservedClaim) -> None:
         """Record the outcome, once; what the evaluation left behind goes."""
         error = outcome if isinstance(outcome, EpaasError) else None
         kept = outcome.result_blob if isinstance(outcome, Finished) else None
@@ -269,9 +299,12 @@ class Worker:
                 self._keys.settle(claim.evaluation_keys, error, claim.tenant)
             if isinstance(outcome, Finished):
                 self._store.succeed(claim, outcome.result_blob, outcome.seconds, self._settings.threads)
+                if claim.kind is JobKind.PREDICT:
+                    observed.succeeded(self._store.get(claim.id, claim.tenant))
             else:
                 self._store.fail(claim, outcome)
-        except LeaseLost:
+                observed.failed(outcome.code)
+        except (LeaseLost, PredictionNotFound):  # it is another's by now, or erased
             return
         if claim.kind is JobKind.PREDICT:
             self._tidy(claim, kept)
@@ -283,10 +316,11 @@ class Worker:
         except Unavailable as away:
             _log.warning("blobs of a job are left behind", job=claim.id, detail=away.detail)
 
-    def _after_death(self, claim: Claim) -> None:
+    def _after_death(self, claim: Claim, observed: ObservedClaim) -> None:
         """Keys that kill the child in their trial run are refused; a prediction is tried again."""
         if claim.kind is JobKind.CHECK_KEYS and claim.attempts >= 2:
-            self._settle(claim, InvalidEvaluationKeys("the trial run with these keys crashed", field="keyset"))
+            error = InvalidEvaluationKeys("the trial run with these keys crashed", field="keyset")
+            self._settle(claim, error, observed)
             return
         self._give_back(claim, counts_as_attempt=True)
 

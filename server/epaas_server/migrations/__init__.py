@@ -20,11 +20,16 @@ _LOCK = 5_242_001_944
 
 
 def upgrade(database: Engine) -> str:
-    """Migrate to the newest schema, all or nothing, and return its name. One process at a time; the others wait."""
-    if present(database) == newest():
-        return newest()  # without waiting for whoever writes
+    """Migrate to the newest schema, all or nothing, and return its name. One process at a time; the others wait.
+
+    A schema of a later release stays as it is.
+    """
+    found = present(database)
+    if found is not None and _is_served(found):
+        return found  # without waiting for whoever writes
     with database.begin() as connection:
         if database.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes what it takes
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         configuration = _configuration()
         configuration.attributes["connection"] = connection
@@ -51,14 +56,19 @@ def check(database: Engine) -> None:
     One that is newer serves this release too, as long as the release is the one before.
     """
     found = present(database)
-    known = {script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()}
-    if found == newest() or (found is not None and found not in known):
+    if found is not None and _is_served(found):
         return
     raise ConfigurationError(
         f"has the schema {found or 'of no release'}, this release needs {newest()}",
         field="database",
         hint="`epaas-server database migrate` brings it there; processes of the release before may go on meanwhile",
     )
+
+
+def _is_served(schema: str) -> bool:
+    """Whether it is this release's, or a newer one."""
+    known = {script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()}
+    return schema == newest() or schema not in known
 
 
 def _configuration() -> Config:

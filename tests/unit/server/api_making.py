@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 from tests.full_report_making import write_digits
+from tests.postgresql import SHARED
 
 from epaas_server.api.app import create_app
 from epaas_server.registry import Registry
@@ -26,7 +27,8 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[httpx.Client, Registry]]:
     """A client of the interface, which sends no ``Accept`` of its own, and the registry behind it."""
-    app = create_app(Settings(data_dir=folder / "data", workers=0))
+    data = folder / "data"
+    app = create_app(Settings.model_validate({"data_dir": data, "workers": 0, **SHARED.settings(data)}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

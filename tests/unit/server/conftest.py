@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 from tests.conftest import ClientKeys
+from tests.postgresql import Cluster
 
 from epaas_server.bundle_store import BundleStore
 from epaas_server.database import open_database
@@ -24,11 +25,36 @@ def profile() -> Profile:
     return default_profile()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("postgresql")
+        with cluster.opened() as engine:
+            yield engine
+        return
     engine = open_database(f"sqlite:///{tmp_path / 'db' / 'epaas.db'}")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def address(database: Engine) -> str:
+    """With which another process opens the same database."""
+    return database.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def stored_bytes(database: Engine, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], bytes]:
+    """Everything that the database keeps."""
+
+    def read() -> bytes:
+        if database.dialect.name == "postgresql":
+            cluster: Cluster = request.getfixturevalue("postgresql")
+            return cluster.dump(str(database.url.database))
+        database.dispose()  # what is in the log of writes goes to the file
+        return b"".join(path.read_bytes() for path in (tmp_path / "db").iterdir())
+
+    return read
 
 
 @pytest.fixture

@@ -12,13 +12,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.object_store import ObjectStore, addresses, aws, object_store
+from tests.object_store import ObjectStore, addresses
 
 from epaas_server.blobs import Blobs, open_blobs
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import DigestMismatch
-
-__all__ = ["aws", "object_store"]
 
 OpenAgain = Callable[[], Blobs]
 

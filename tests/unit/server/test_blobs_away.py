@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 import structlog
-from tests.object_store import ObjectStore, Wire, aws, object_store, wire
+from tests.object_store import ObjectStore, Wire
 
 from epaas_server.blobs import Blobs, open_blobs
 from epaas_server.blobs.objects import open_object_store
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import ConfigurationError, EpaasError, StorageFull, Unavailable
-
-__all__ = ["aws", "object_store", "wire"]
 
 MEGABYTE = 1_000_000
 LARGE = os.urandom(30 * MEGABYTE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from server_making import BundleParts
 from sqlalchemy import Engine
-from tests.object_store import ObjectStore, Wire, aws, object_store, wire
+from tests.object_store import ObjectStore, Wire
 
 from epaas_server.blobs import Blobs, open_blobs
 from epaas_server.blobs.objects import open_object_store
@@ -18,8 +18,6 @@ from epaas_server.bundles import Bundle, read_bundle
 from epaas_server.registry import Registry
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, WEIGHTS_FILE
 from epaas_shared.errors import InvalidBundle, ModelNotFound, Unavailable
-
-__all__ = ["aws", "object_store", "wire"]
 
 FILES = ["manifest.json", "report.json", "schema.json", "weights.safetensors"]
 

@@ -83,9 +83,9 @@ def test_new_rates_forget_what_was_learnt_of_the_old(measured: Calibration) -> N
     assert measured.seconds(COST, PROFILE) == pytest.approx(COST.seconds(faster))
 
 
-def test_what_was_learnt_is_the_deployments_and_not_the_processs(measured: Calibration, database: Engine) -> None:
+def test_what_was_learnt_is_the_deployments_and_not_the_processs(measured: Calibration, address: str) -> None:
     measured.observed(PROFILE, COST, 1, 2 * ALONE)
-    again = open_database(str(database.url))
+    again = open_database(address)
     try:
         assert Calibration(again).rates(PROFILE) == RATES
         assert Calibration(again).seconds(COST, PROFILE) == measured.seconds(COST, PROFILE)

@@ -171,12 +171,12 @@ while (claim := store.claim(sys.argv[2], 1000.0)) is not None:
 """
 
 
-def test_two_processes_claim_each_job_exactly_once(database: Engine, store: JobStore) -> None:
+def test_two_processes_claim_each_job_exactly_once(address: str, store: JobStore) -> None:
     names = [f"job-{number}" for number in range(200)]
     submit(store, *names)
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", CLAIM_ALL, str(database.url), name],
+            [sys.executable, "-c", CLAIM_ALL, address, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -178,9 +178,9 @@ def test_a_reader_waits_for_no_writer(database: Engine, store: JobStore) -> None
     assert store.get("one").records == 5
 
 
-def test_what_was_stored_survives_a_new_connection(database: Engine, store: JobStore) -> None:
+def test_what_was_stored_survives_a_new_connection(address: str, store: JobStore) -> None:
     submit(store, "one")
-    again = open_database(str(database.url))
+    again = open_database(address)
     try:
         assert JobStore(again, TenantStore(again, Quotas())).get("one") == store.get("one")
     finally:

@@ -6,7 +6,6 @@ system nor a blob store with the worker.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -96,14 +95,17 @@ class ClusterEngine:
         begin: Callable[[Any, Block], Any],
         advance: Callable[[int], None],
     ) -> Iterator[Torus]:
-        blocks: Counter[str] = Counter()
+        machines: dict[str, dict[str, float]] = {}
         for made in self._fleet.spread(assignment, begin):
-            blocks[made.node] += 1
+            machine = machines.setdefault(made.node, {"blocks": 0, "ciphertexts": 0, "seconds": 0.0})
+            machine["blocks"] += 1
+            machine["ciphertexts"] += len(made.ciphertexts)
+            machine["seconds"] = round(machine["seconds"] + made.seconds, 3)
             if made.loaded_keys:
                 _log.info("evaluation keys loaded", node=made.node)
             advance(made.bootstraps)
             yield made.ciphertexts
-        _log.info(f"{what} spread", number=assignment.total, blocks=dict(blocks), repeated=assignment.repeated)
+        _log.info(f"{what} spread", number=assignment.total, repeated=assignment.repeated, machines=machines)
 
     def _sent(self, stored: StoredKeys) -> SentKeys:
         return SentKeys(stored, self._keys.get(stored).frame)

@@ -147,7 +147,8 @@ class Fleet:
             self._lose(member, error)
 
     def _lose(self, member: Member, error: Exception) -> None:
-        _log.warning("machine lost", machine=member.name, node=member.node, reason=first_line(error))
+        event = "machine lost" if member.name else "machine not ready"
+        _log.warning(event, machine=member.name, node=member.node, reason=first_line(error))
         self._barred[member.node] = time.monotonic() + _BARRED_SECONDS
         if self._members.get(member.node) is member:
             del self._members[member.node]

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from epaas_server.engine.engine import EngineFailed
 from epaas_shared.errors import ConfigurationError
+from epaas_web.logging import configure_logging
 
 _ANSWER_SECONDS = 5.0
 
@@ -62,7 +63,7 @@ def address_of(address: str) -> tuple[str, int]:
         raise ConfigurationError(
             f"{address!r} is no address of a cluster", field="ray_address", hint="HOST:PORT of its head"
         )
-    return host, int(port)
+    return host.strip("[]"), int(port)
 
 
 def drive(address: str) -> None:
@@ -71,15 +72,26 @@ def drive(address: str) -> None:
     Raises :class:`ConfigurationError`, and :class:`EngineFailed` where the cluster does not answer.
     """
     prepare(os.environ)
+    _keep_ray_quiet()
     import ray
     from ray.exceptions import RayError
 
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for good: Ray prints there what its processes say
     try:
         socket.create_connection(address_of(address), timeout=_ANSWER_SECONDS).close()  # Ray itself would not give up
         ray.init(address=address, namespace="epaas", log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise EngineFailed(f"the cluster {address} cannot be joined: {first_line(error)}") from None
+        reason = "it has another token" if "InvalidAuthToken" in str(error.__cause__) else first_line(error)
+        raise EngineFailed(f"the cluster {address} cannot be joined: {reason}") from None
+
+
+def _keep_ray_quiet() -> None:
+    """Leave stderr to this server's log: Ray's native code writes to it, and Ray prints what its processes say."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    configure_logging()
 
 
 def become_node(head: str | None, port: int, threads: int, object_store_bytes: int) -> NoReturn:

@@ -73,7 +73,8 @@ def _keys_of_tenants() -> None:
 
 
 def _jobs_of_tenants() -> None:
-    names = {"uq": "uq_%(table_name)s_%(column_0_name)s"}  # SQLite has kept no name of the earlier constraint
+    names = {"uq": "uq_%(table_name)s_%(column_0_name)s"}
+    earlier = _constraint_of_idempotency_keys()
     with op.batch_alter_table("jobs", naming_convention=names) as jobs:
         jobs.add_column(sa.Column("tenant", sa.String, nullable=False, server_default=_TENANT))
         jobs.add_column(sa.Column("due", sa.Float, nullable=False, server_default="0"))
@@ -82,6 +83,13 @@ def _jobs_of_tenants() -> None:
         jobs.add_column(sa.Column("traceparent", sa.String))
         jobs.alter_column("bootstraps_done", type_=sa.BigInteger)
         jobs.alter_column("bootstraps_total", type_=sa.BigInteger)
-        jobs.drop_constraint("uq_jobs_idempotency_key", type_="unique")
+        jobs.drop_constraint(earlier, type_="unique")
         jobs.create_unique_constraint("uq_jobs_tenant_idempotency_key", ["tenant", "idempotency_key"])
     op.create_index("jobs_by_tenant", "jobs", ["tenant", "state"])
+
+
+def _constraint_of_idempotency_keys() -> str:
+    """Its name: PostgreSQL gave one to that of earlier releases, SQLite has kept none."""
+    found = sa.inspect(op.get_bind()).get_unique_constraints("jobs")
+    (name,) = [each["name"] for each in found if each["column_names"] == ["idempotency_key"]]
+    return name or "uq_jobs_idempotency_key"
