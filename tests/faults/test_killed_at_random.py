@@ -1,0 +1,31 @@
+"""``kill -9`` of anything at random moments in a stream of predictions: short runs of ``python -m tests.faults``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.faults.harness import Plan, run
+from tests.faults.killer import Kind, planned
+from tests.postgresql import skip_where_not_installed
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_nothing_is_lost_doubled_or_wrong(database: str) -> None:
+    if database == "postgresql":
+        skip_where_not_installed()
+    report = run(Plan(seed=7, kills=10, database=database, gap=5.0, customers=4))
+    assert report["passed"], json.dumps(report, indent=1)
+    assert report["kills"]["all"] == 10
+    assert report["predictions"]["equal_to_the_plain_network"] == report["predictions"]["asked"] > 4
+
+
+def test_a_seed_is_a_plan() -> None:
+    kinds = list(Kind)
+    assert planned(3, 60, kinds, 5.0) == planned(3, 60, kinds, 5.0)
+    assert planned(3, 60, kinds, 5.0) != planned(4, 60, kinds, 5.0)
+    assert {kind: sum(kill.kind is kind for kill in planned(3, 60, kinds, 5.0)) for kind in kinds} == dict.fromkeys(
+        kinds, 10
+    )
