@@ -12,6 +12,7 @@
     │   ├── DigestMismatch           bytes do not have the digest that they were announced with
     │   ├── ProfileMismatch          a parameter set that this side does not ship
     │   ├── PayloadTooLarge          a body over the limit
+    │   ├── BodyTooSlow              a body that does not come, or byte by byte
     │   └── EvaluationTooLarge       an evaluation that would not fit in the memory of any worker
     ├── Unauthorised                 no token, or one that the server does not know
     ├── Forbidden                    a token that is good, but not for this
@@ -197,6 +198,13 @@ class PayloadTooLarge(InvalidInput):
     code = "payload-too-large"
     title = "The body is too large"
     status = 413
+
+
+class BodyTooSlow(InvalidInput):
+    code = "body-too-slow"
+    title = "The body takes too long to come"
+    status = 408
+    default_hint = "send it again; over a slow line it may take minutes, but it has to go on coming"
 
 
 class EvaluationTooLarge(InvalidInput):
