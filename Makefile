@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models experiments thesis-table thesis-figures search docs clean
+.PHONY: help install demo test test-postgresql test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models experiments thesis-table thesis-figures search docs images clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,6 +25,13 @@ demo: $(INSTALLED)  ## One real encrypted prediction, end to end
 
 test: $(INSTALLED)  ## All tests, on two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+ON_POSTGRESQL := tests/contract $(addprefix tests/unit/server/test_,metrics.py release_routes.py report_routes.py) \
+	$(addprefix tests/integration/test_,concurrency.py crashes.py erasure_served.py quotas_served.py releases_served.py \
+	tenants_served.py turns_served.py)
+
+test-postgresql: $(INSTALLED)  ## Those tests of a server that depend on its database once more, on PostgreSQL
+	EPAAS_TEST_DATABASE=postgresql $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ON_POSTGRESQL)
 
 test-fast: $(INSTALLED)  ## The tests that take no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
@@ -78,6 +85,9 @@ search: $(INSTALLED)  ## MNIST networks by accuracy and by encrypted seconds; ha
 docs: $(INSTALLED)  ## Write the generated reference again
 	$(BIN)/epaas-server openapi > docs/reference/openapi.json
 	$(BIN)/epaas-server report-schema > docs/reference/report.schema.json
+
+images:  ## Build the images of a deployment, with Docker or buildah, and list their sizes
+	deploy/build
 
 clean:  ## Remove what the targets made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

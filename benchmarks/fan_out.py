@@ -25,7 +25,8 @@ import numpy as np
 from fan_out_simulation import Spread, simulated_seconds
 from networks import CALIBRATION, THESIS, Planned, Way, networks, planned_layers, portions
 from tests.conftest import write_bundle
-from tests.integration.ray_nodes import ray_cluster, start_logged
+from tests.integration.evaluation_children import start_logged
+from tests.integration.ray_nodes import ray_cluster
 from workbench import RESULTS, fired, random_bits, random_layer, report
 
 from epaas_client.crypto import SecretKeys, generate_keys

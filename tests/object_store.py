@@ -44,23 +44,28 @@ class ObjectStore:
 
     def new_bucket(self) -> str:
         self.buckets += 1
-        httpx.put(f"{self.url}/bucket-{self.buckets}").raise_for_status()
+        self._http("PUT", f"bucket-{self.buckets}")
         return f"bucket-{self.buckets}"
 
     def objects(self, bucket: str) -> list[str]:
         """The names in a bucket, as one who is not under test sees them."""
-        listing = httpx.get(f"{self.url}/{bucket}", params={"list-type": "2"}).raise_for_status().text
+        listing = self._http("GET", f"{bucket}?list-type=2")
         return sorted(part.split("</Key>")[0] for part in listing.split("<Key>")[1:])
 
     def unfinished_uploads(self, bucket: str) -> int:
-        return httpx.get(f"{self.url}/{bucket}?uploads").raise_for_status().text.count("<Upload>")
+        return self._http("GET", f"{bucket}?uploads").count("<Upload>")
 
     def ask_for_credentials(self, after: int = 0) -> None:
         """From the request after the next ``after`` on, refuse who is not known, which nobody is."""
-        httpx.post(f"{self.url}/moto-api/reset-auth", content=str(after)).raise_for_status()
+        self._http("POST", "moto-api/reset-auth", str(after).encode())
 
     def ask_for_none(self) -> None:
         self.ask_for_credentials(10**9)
+
+    def _http(self, method: str, path: str, content: bytes = b"") -> str:
+        """As one who needs no credentials."""
+        answer = httpx.request(method, f"{self.url}/{path}", content=content, timeout=START_SECONDS)
+        return answer.raise_for_status().text
 
     def freeze(self) -> None:
         """It takes connections from now on and answers nothing."""

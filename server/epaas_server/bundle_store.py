@@ -9,8 +9,11 @@ from __future__ import annotations
 import errno
 import secrets
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -69,22 +72,43 @@ class BundleStore:
                 f"the files of bundle {digest[:12]} are not where they must be", hint="tell the operator"
             ) from None
 
-    def _write(self, digest: str, files: Mapping[str, bytes]) -> None:
-        temporary = self.local / f".{secrets.token_hex(8)}"
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A folder of this machine for a bundle on its way in, that is gone afterwards.
+
+        Raises :class:`StorageFull` and :class:`Unavailable`.
+        """
+        folder = self.local / f".{secrets.token_hex(8)}"
         with storage_errors():
-            temporary.mkdir(parents=True)
+            folder.mkdir(parents=True)
         try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_broken(self, age: timedelta) -> int:
+        """Remove such folders of processes that died, if they are older."""
+        oldest = time.time() - age.total_seconds()
+        removed = 0
+        for folder in self.local.glob(".*"):
+            with suppress(FileNotFoundError):  # the bundle has come in meanwhile
+                if folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder)
+                    removed += 1
+        return removed
+
+    def _write(self, digest: str, files: Mapping[str, bytes]) -> None:
+        with self.incoming() as temporary:
             for name, data in files.items():
                 write_durably(temporary / name, data)
             sync_folder(temporary)
-            temporary.rename(self.local / digest)
+            try:
+                temporary.rename(self.local / digest)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another process was faster
+                    with storage_errors():
+                        raise
             sync_folder(self.local)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another process was faster
-                with storage_errors():
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _blob(digest: str, name: str) -> str:

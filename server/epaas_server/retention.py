@@ -17,6 +17,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from epaas_server.audit import RETENTION, Action, AuditLog
 from epaas_server.blobs import Blobs
+from epaas_server.bundle_store import BundleStore
 from epaas_server.database import reading
 from epaas_server.evaluation_keys import KeyStore
 from epaas_server.jobs.job import JobKind
@@ -47,6 +48,7 @@ class Erased(BaseModel):
 class Retention:
     database: Engine
     blobs: Blobs
+    bundles: BundleStore
     jobs: JobStore
     keys: KeyStore
     tenants: TenantStore
@@ -121,7 +123,10 @@ class Retention:
         return erased
 
     def orphans(self) -> Iterator[str]:
-        """Blobs of keys and jobs that no row names, and uploads that broke off; bundles stay, as versions do."""
+        """Blobs of keys and jobs that no row names, and uploads that broke off; bundles stay, as versions do.
+
+        Among them is what a worker that was killed at the very end left behind of a job that has its result.
+        """
         yield from self._old_blobs("incoming")
         for names in _batches(self._old_blobs("keys")):
             digests = [name.rpartition("/")[2] for name in names]
@@ -132,24 +137,35 @@ class Retention:
             yield from (name for name in names if name not in named)
         for names in _batches(self._old_blobs("jobs")):
             folders = {name.split("/")[1] for name in names}
+            query = select(jobs.c.id, jobs.c.state, jobs.c.result_blob).where(jobs.c.id.in_(folders))
             with reading(self.database) as connection:
-                known = set(connection.execute(select(jobs.c.id).where(jobs.c.id.in_(folders))).scalars())
-            yield from (name for name in names if name.split("/")[1] not in known)
+                known = {row.id: (row.state, row.result_blob) for row in connection.execute(query)}
+            yield from (name for name in names if not _is_named(name, known.get(name.split("/")[1])))
 
     def _remove_orphans(self) -> int:
-        removed = 0
+        removed = self.bundles.remove_broken(ORPHAN_AGE)
+        folders = set()
         for name in self.orphans():
-            folder, _, job = name.rpartition("/")[0].partition("/")
-            if folder == "jobs":
-                self.blobs.keep_only(f"jobs/{job}", None)  # its folder too
-            else:
-                self.blobs.remove(name)
+            self.blobs.remove(name)
             removed += 1
+            if name.startswith("jobs/"):
+                folders.add(name.split("/")[1])
+        for batch in _batches(iter(folders)):
+            with reading(self.database) as connection:
+                known = set(connection.execute(select(jobs.c.id).where(jobs.c.id.in_(batch))).scalars())
+            for folder in set(batch) - known:
+                self.blobs.keep_only(f"jobs/{folder}", None)  # what is left of it, an empty folder
         return removed
 
     def _old_blobs(self, folder: str) -> Iterator[str]:
         oldest = ORPHAN_AGE.total_seconds()
         return (blob.name for blob in self.blobs.stored(folder) if blob.age_seconds > oldest)
+
+
+def _is_named(blob: str, job: tuple[str, str | None] | None) -> bool:
+    """Whether the job in whose folder it is, by its state and result, has use for a blob: for all while it waits or
+    runs, then for the result."""
+    return job is not None and (job[0] in _ACTIVE or blob == job[1])
 
 
 def _batches(names: Iterator[str]) -> Iterator[list[str]]:

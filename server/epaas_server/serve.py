@@ -28,8 +28,8 @@ from epaas_web.serving import listen
 
 _log = structlog.get_logger()
 _SWITCH_SECONDS = 0.0005
-"""How long threads that take predictions in keep the interpreter from the one that answers; Python's 5 ms, several times
-a request, are felt by whoever asks how things are."""
+"""How long threads that take predictions in may keep the interpreter from the one that answers; Python's own 5 ms,
+several times a request, are felt by whoever asks how things are."""
 
 
 def serve(settings: Settings) -> None:

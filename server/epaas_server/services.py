@@ -65,6 +65,7 @@ class Services:
             retention=Retention(
                 database=database,
                 blobs=blobs,
+                bundles=bundles,
                 jobs=jobs,
                 keys=keys,
                 tenants=tenants,

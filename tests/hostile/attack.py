@@ -78,8 +78,8 @@ def request(
                 return Reply(
                     answer.status_code, answer.headers.get("content-type", ""), body, answer.headers.get("location", "")
                 )
-        except httpx.RemoteProtocolError:
-            return Reply(None)
+        except httpx.TransportError as error:
+            return Reply(None, body=repr(error).encode())
 
     return Attack(kind, send)
 

@@ -140,7 +140,9 @@ class Barrage:
         return self._report(sent, sizes, time.monotonic() - begun)
 
     def _client(self, headers: dict[str, str]) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=headers, timeout=REPLY_SECONDS)
+        # a connection each: one that the server is about to close would look like one that it broke off
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=REPLY_SECONDS, limits=limits)
 
     def _attacks(self, random: Random, count: int) -> Iterator[Attack]:
         document = create_app(Settings()).openapi()

@@ -63,8 +63,8 @@ def _attack(kind: str, case: Any) -> Attack:
         headers = {"Authorization": f"Bearer {target.token}"}
         try:
             answer = case.call(base_url=target.url, headers=headers, timeout=REPLY_SECONDS)
-        except requests.ConnectionError:
-            return Reply(None)
+        except requests.ConnectionError as error:
+            return Reply(None, body=repr(error).encode())
         return Reply(
             answer.status_code,
             answer.headers.get("content-type", [""])[0],

@@ -10,10 +10,10 @@ from random import Random
 
 from epaas_server.scopes import Scope
 from epaas_shared.frame import EvaluationKeysHeader, decode_frame_start
-from tests.conftest import ClientKeys, Server
+from tests.conftest import ClientKeys
 from tests.hostile.barrage import Ammunition, Barrage
 from tests.integration.processes import wait_until
-from tests.integration.tenant_making import Office, Tenant, record_of
+from tests.integration.tenant_making import Tenant, open_office, record_of
 
 _TRIAL_SECONDS = 300.0
 
@@ -21,12 +21,10 @@ _TRIAL_SECONDS = 300.0
 @contextmanager
 def besieged(folder: Path, keys: ClientKeys, seed: int, **options: str) -> Iterator[tuple[Barrage, Tenant]]:
     """A server in ``folder`` that asks for tokens, and a barrage that has one for everything of a tenant."""
-    server = Server(folder / "server", {"authentication": "tokens", **options}).start()
-    try:
-        office = Office(server)
-        office.publish_toy(folder / "bundle")
+    with open_office(folder, authentication="tokens", **options) as office:
         tenant = office.tenant("besieged")
         tenant.put_keys(keys).raise_for_status()
+        server = office.server
         assert server.process is not None
         yield (
             Barrage(
@@ -39,8 +37,6 @@ def besieged(folder: Path, keys: ClientKeys, seed: int, **options: str) -> Itera
             ),
             tenant,
         )
-    finally:
-        server.stop()
 
 
 def try_damaged_keys(tenant: Tenant, keys: ClientKeys, random: Random) -> str:

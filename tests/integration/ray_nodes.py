@@ -17,9 +17,6 @@ from pathlib import Path
 
 import psutil
 
-from epaas_server.engine.child import ChildConfiguration
-from epaas_server.engine.local import EvaluationChild
-
 OBJECT_STORE_MEGABYTES = 400
 
 
@@ -102,18 +99,6 @@ class RayCluster:
     def stop(self) -> None:
         for node in reversed(self.nodes):
             node.stop()
-
-
-def start_logged(configuration: ChildConfiguration, log_file: Path) -> EvaluationChild:
-    """An evaluation child whose log is in a file of its own."""
-    stderr = os.dup(2)
-    with log_file.open("wb") as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            return EvaluationChild(configuration)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 @contextmanager

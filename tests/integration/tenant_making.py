@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -24,15 +24,35 @@ from tests.integration.processes import wait_until
 BITS = TOY_SCHEMA.encode(random_records(TOY_SCHEMA, 1, seed=81))
 
 
+@contextmanager
+def open_office(folder: Path, **options: str) -> Iterator[Office]:
+    """A server with these options and a model, and its operator."""
+    server = Server(folder / "server", options).start()
+    try:
+        office = Office(server)
+        office.publish_toy(folder / "bundle")
+        yield office
+        office.close()
+    finally:
+        server.stop()
+
+
 @dataclass(frozen=True)
 class Office:
     """The operator of a server: makes tenants and tokens in its database, as the commands do."""
 
     server: Server
+    connections: list[httpx.Client] = field(default_factory=list)
+    """Those of its tenants."""
 
     @cached_property
     def services(self) -> Services:
         return Services.open(settings_of(self.server))
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+        self.services.close()
 
     def tenant(self, name: str, **quotas: float | None) -> Tenant:
         """A tenant, new or known."""
@@ -72,7 +92,9 @@ class Tenant:
 
     @cached_property
     def http(self) -> httpx.Client:
-        return connect(self.office.server, self.token)
+        connection = connect(self.office.server, self.token)
+        self.office.connections.append(connection)
+        return connection
 
     def put_keys(self, keys: ClientKeys) -> httpx.Response:
         return self.http.put(f"/v1/evaluation-keys/{keys.digest}", content=keys.frame)

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from epaas_server.scopes import Scope
 from epaas_server.tables import metadata
-from tests.conftest import ClientKeys, Server
-from tests.integration.tenant_making import Office, Tenant, connect, record_of
+from tests.conftest import ClientKeys
+from tests.integration.tenant_making import Office, Tenant, connect, open_office, record_of
 
 KEPT_TABLES = {"audit_events", "usage"}
 """They say what was done and how much was used, also by who is gone; neither has payloads."""
@@ -20,13 +20,8 @@ KEPT_TABLES = {"audit_events", "usage"}
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    server = Server(tmp_path_factory.mktemp("erasing"), {"authentication": "tokens"}).start()
-    try:
-        opened = Office(server)
-        opened.publish_toy(tmp_path_factory.mktemp("erasing-bundle"))
+    with open_office(tmp_path_factory.mktemp("erasing"), authentication="tokens") as opened:
         yield opened
-    finally:
-        server.stop()
 
 
 def rows(office: Office) -> dict[str, str]:

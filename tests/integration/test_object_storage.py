@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -121,6 +122,30 @@ def test_predictions_leave_their_results_in_the_store_and_nothing_on_the_disk(
         assert http.get("/readyz").json()["checks"]["blobs"] == "ok"
         assert http.delete(f"/v1/predictions/{job}").status_code == 204
     assert [name for name in of_jobs(object_store, bucket) if job in name] == []
+
+
+def test_a_server_goes_over_from_a_folder_to_a_bucket(
+    make_server: Callable[..., Server], object_store: ObjectStore, aws: None, keys: ClientKeys, tmp_path: Path
+) -> None:
+    """As docs/storage.md says: names are the same."""
+    server = make_server()
+    write_bundle(tmp_path / "bundle", WIDE, TOY_SCHEMA)
+    assert server.publish(tmp_path / "bundle").returncode == 0
+    upload_keys(server, keys)
+    before = submit(server, keys)
+    check_finished(server, before, keys)
+    server.stop()
+    bucket = object_store.new_bucket()
+    for folder, place in (("blobs", "moved"), ("bundles", "moved/bundles")):
+        for file in files_below(server.data_dir / folder):
+            name = f"{place}/{file.relative_to(server.data_dir / folder)}"
+            httpx.put(f"{object_store.url}/{bucket}/{name}", content=file.read_bytes(), timeout=60).raise_for_status()
+        shutil.rmtree(server.data_dir / folder)
+    server.options["blob_store"] = f"s3://{bucket}/moved"
+    server.start()
+    check_finished(server, before, keys)
+    check_finished(server, submit(server, keys), keys)
+    assert files_below(server.data_dir / "blobs") == []
 
 
 @pytest.fixture

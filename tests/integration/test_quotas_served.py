@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -12,9 +14,8 @@ import pytest
 from epaas_client.client import Client
 from epaas_shared.digest import digest_bytes
 from epaas_shared.errors import QuotaExceeded
-from tests.conftest import TOY_SCHEMA, ClientKeys, Server, random_records
-from tests.integration.processes import wait_until
-from tests.integration.tenant_making import Office, connect, record_of
+from tests.conftest import TOY_SCHEMA, ClientKeys, random_records
+from tests.integration.tenant_making import Office, connect, open_office, record_of
 
 ResultT = TypeVar("ResultT")
 
@@ -22,25 +23,15 @@ ResultT = TypeVar("ResultT")
 @pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """A server that evaluates nothing: what is asked for waits."""
-    server = Server(tmp_path_factory.mktemp("idle"), {"workers": "0", "authentication": "tokens"}).start()
-    try:
-        office = Office(server)
-        office.publish_toy(tmp_path_factory.mktemp("idle-bundle"))
+    with open_office(tmp_path_factory.mktemp("idle"), workers="0", authentication="tokens") as office:
         yield office
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """A server that evaluates."""
-    server = Server(tmp_path_factory.mktemp("busy"), {"authentication": "tokens"}).start()
-    try:
-        office = Office(server)
-        office.publish_toy(tmp_path_factory.mktemp("busy-bundle"))
+    with open_office(tmp_path_factory.mktemp("busy"), authentication="tokens") as office:
         yield office
-    finally:
-        server.stop()
 
 
 def together(count: int, act: Callable[[int], ResultT]) -> list[ResultT]:
@@ -229,9 +220,19 @@ def check_limit_headers(answer: httpx.Response, limit: int) -> int:
     return int(left.removeprefix("r="))
 
 
-def test_rates_are_said_in_every_answer(make_server: Callable[..., Server], keys: ClientKeys) -> None:
-    office = Office(make_server(workers="0", authentication="tokens", rate_limit="9/minute"))
-    office.publish_toy(office.server.data_dir.parent / "bundle")
+@contextmanager
+def limited(folder: Path, rate: str) -> Iterator[Office]:
+    """A server that evaluates nothing and that may be asked only so often."""
+    with open_office(folder, workers="0", authentication="tokens", rate_limit=rate) as office:
+        yield office
+
+
+def test_rates_are_said_in_every_answer(tmp_path: Path, keys: ClientKeys) -> None:
+    with limited(tmp_path, "9/minute") as office:
+        check_rates(office, keys)
+
+
+def check_rates(office: Office, keys: ClientKeys) -> None:
     ann, bob = office.tenant("ann"), office.tenant("bob")
     ann.put_keys(keys).raise_for_status()
     job = ann.asked(record_of(keys))
@@ -266,14 +267,15 @@ def test_rates_are_said_in_every_answer(make_server: Callable[..., Server], keys
     assert ann.http.get("/v1/models").status_code == 200
 
 
-def test_the_client_waits_where_the_server_says_so(make_server: Callable[..., Server], keys: ClientKeys) -> None:
-    office = Office(make_server(workers="0", authentication="tokens", rate_limit="3/second"))
-    office.publish_toy(office.server.data_dir.parent / "bundle")
-    ann = office.tenant("ann")
+def test_the_client_waits_where_the_server_says_so(tmp_path: Path, keys: ClientKeys) -> None:
     waits: list[int] = []
-    with Client(office.server.url, token=ann.token, on_wait=lambda seconds, _: waits.append(seconds)) as client:
+    with (
+        limited(tmp_path, "3/second") as office,
+        Client(
+            office.server.url, token=office.tenant("ann").token, on_wait=lambda seconds, _: waits.append(seconds)
+        ) as client,
+    ):
         client.upload_keys(keys.frame)
         jobs = together(8, lambda _: client.submit("toy", random_records(TOY_SCHEMA, 1, seed=1)[0], keys.secret).id)
     assert len(set(jobs)) == 8
     assert waits
-    wait_until(lambda: ann.http.get("/v1/usage").status_code == 200)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,20 +17,15 @@ from epaas_server.circuits.library import ensure_library
 from epaas_server.engine.child import ChildConfiguration
 from epaas_server.engine.cluster.assignment import ATTEMPTS
 from epaas_server.engine.limits import MachineLimits
-from epaas_server.engine.local import ChildDied, EvaluationChild
+from epaas_server.engine.local import ChildDied
 from epaas_server.engine.tasks import (
     Advanced,
     CheckKeys,
-    Evaluate,
     Finished,
     LayerDone,
-    Message,
-    Pause,
     Paused,
-    Proceed,
     Ready,
     Refused,
-    Task,
 )
 from epaas_server.plan import make_plan
 from epaas_server.settings import Settings
@@ -42,10 +36,10 @@ from epaas_shared.layers import ConvolutionLayer, DenseLayer
 from epaas_shared.network import Network
 from epaas_shared.profile import default_profile
 from tests.conftest import ClientKeys, Server, random_network, random_records, toy_schema, upload_keys, write_bundle
+from tests.integration.evaluation_children import PATIENCE, Child, start_logged
 from tests.integration.processes import wait_until
-from tests.integration.ray_nodes import RayCluster, ray_cluster, start_logged
+from tests.integration.ray_nodes import RayCluster, ray_cluster
 
-PATIENCE = 200.0
 SCHEMA = toy_schema(10)
 RECORDS = random_records(SCHEMA, 2, seed=81)
 BITS = SCHEMA.encode(RECORDS)
@@ -70,64 +64,6 @@ def ending(layer: DenseLayer | ConvolutionLayer) -> Network:
 
 
 TOTAL, IMAGE, WIDE = ending(shared_total(82)), ending(convolution(83)), random_network(SCHEMA.bits, (64, 1), seed=84)
-
-
-@dataclass
-class Child:
-    """An evaluation child, and the lines of its log."""
-
-    blobs: FolderBlobs
-    folder: Path
-    keys: ClientKeys
-    process: EvaluationChild
-    log_file: Path
-    tasks: int = 0
-    on_advance: Callable[[], None] = field(default=lambda: None)
-
-    def do(self, task: Task, *, pause: bool = False) -> list[Message]:
-        """What the child tells of a task. It proceeds after every layer, or pauses after the first."""
-        self.process.give(task)
-        told: list[Message] = []
-        while not told or not isinstance(told[-1], Finished | Refused | Paused):
-            message = self.process.hear(PATIENCE)
-            assert message is not None, "nothing is heard"
-            told.append(message)
-            if isinstance(message, LayerDone):
-                self.process.give(Pause() if pause else Proceed())
-            if isinstance(message, Advanced):
-                self.on_advance()
-        return told
-
-    def check_keys(self, digest: str | None = None) -> Message:
-        digest = digest or self.keys.digest
-        return self.do(CheckKeys(digest, f"keys/{digest}", calibrate=False))[-1]
-
-    def task(
-        self, network: Network, strategies: Sequence[str], *, done: int = 0, checkpoint: str | None = None
-    ) -> Evaluate:
-        self.tasks += 1
-        bundle = self.folder / f"bundle-{self.tasks}"
-        write_bundle(bundle, network, SCHEMA)
-        plan = make_plan(read_bundle(bundle), strategies)
-        digest = self.keys.digest
-        output = f"jobs/one/{self.log_file.stem}-{self.tasks}"
-        return Evaluate(digest, f"keys/{digest}", bundle, plan, "jobs/one/record", done, checkpoint, output)
-
-    def layers(self, told: list[Message]) -> list[list[int]]:
-        """The bits of every layer's outputs."""
-        blobs = [self.blobs.read(message.blob) for message in told if isinstance(message, LayerDone)]
-        return [self.keys.secret.decrypt_messages(blob).tolist() for blob in blobs]
-
-    def values(self, told: list[Message]) -> list[list[int]]:
-        finished = told[-1]
-        assert isinstance(finished, Finished), finished
-        assert finished.result_blob is not None
-        values: list[list[int]] = self.keys.secret.decrypt_result(self.blobs.read(finished.result_blob))[0].tolist()
-        return values
-
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        lines = self.log_file.read_text().splitlines()
-        return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
 Start = Callable[[Literal["local", "ray"], str], Child]
@@ -155,7 +91,7 @@ def start_child(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> I
         own = folder / f"own{len(started)}"
         own.mkdir()
         process = start_logged(configuration, log_file)
-        started.append(Child(blobs, own, keys, process, log_file))
+        started.append(Child(blobs, own, keys, SCHEMA, process, log_file))
         return started[-1]
 
     yield start
@@ -348,9 +284,32 @@ def test_keys_that_fail_their_trial_run_are_refused_and_others_go_on(
     child.process.kill()
 
 
-def test_a_server_predicts_with_the_machines_of_a_cluster_and_loses_one(
-    cluster: RayCluster, make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path
-) -> None:
+@dataclass
+class Served:
+    """A server with the engine ``ray`` and a prediction that it has begun."""
+
+    server: Server
+    job: str
+    keys: ClientKeys
+
+    def document(self) -> dict[str, Any]:
+        with self.server.http() as http:
+            found: dict[str, Any] = http.get(f"/v1/predictions/{self.job}").json()
+        return found
+
+    def values(self) -> list[list[int]]:
+        wait_until(lambda: self.document()["state"] not in ("queued", "running"), PATIENCE)
+        with self.server.http() as http:
+            result = http.get(f"/v1/predictions/{self.job}/result").content
+        values: list[list[int]] = self.keys.secret.decrypt_result(result)[0].tolist()
+        return values
+
+    def claims(self) -> int:
+        return len([claim for claim in self.server.events("job claimed") if claim["kind"] == "predict"])
+
+
+@pytest.fixture
+def served(cluster: RayCluster, make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path) -> Served:
     server = make_server(engine="ray", ray_address=cluster.address, threads="1")
     write_bundle(tmp_path / "bundle", WIDE, SCHEMA)
     assert server.publish(tmp_path / "bundle").returncode == 0
@@ -358,19 +317,27 @@ def test_a_server_predicts_with_the_machines_of_a_cluster_and_loses_one(
     with server.http() as http:
         sent = keys.secret.encrypt_records(BITS, SCHEMA)
         job = http.post("/v1/predictions", params={"model": "toy"}, content=sent).json()["id"]
+    begun = Served(server, job, keys)
+    wait_until(lambda: begun.document()["progress"]["done"] > 0, PATIENCE)
+    return begun
 
-        def seen() -> dict[str, Any]:
-            found: dict[str, Any] = http.get(f"/v1/predictions/{job}").json()
-            return found
 
-        wait_until(lambda: seen()["progress"]["done"] > 0, PATIENCE)
-        cluster.running[-1].kill()
-        wait_until(lambda: seen()["state"] not in ("queued", "running"), PATIENCE)
-        result = http.get(f"/v1/predictions/{job}/result").content
-    values, _ = keys.secret.decrypt_result(result)
-    np.testing.assert_array_equal(values, WIDE.evaluate(BITS))
-    assert len(server.events("machine lost")) == 1
-    assert len([claim for claim in server.events("job claimed") if claim["kind"] == "predict"]) == 1
+def test_a_server_predicts_with_the_machines_of_a_cluster_and_loses_one(cluster: RayCluster, served: Served) -> None:
+    cluster.running[-1].kill()
+    assert served.values() == WIDE.evaluate(BITS).tolist()
+    assert len(served.server.events("machine lost")) == 1
+    assert served.claims() == 1
+    cluster.add()
+
+
+def test_a_cluster_that_goes_away_and_comes_back_costs_an_attempt(cluster: RayCluster, served: Served) -> None:
+    for node in cluster.running:
+        node.kill()
+    wait_until(lambda: served.server.events("the evaluation child died"), PATIENCE)
+    cluster.start_head()
+    cluster.add()
+    assert served.values() == WIDE.evaluate(BITS).tolist()
+    assert served.claims() == 2
 
 
 def test_a_child_without_machines_says_so_and_ends(cluster: RayCluster, start_child: Start) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,9 +17,9 @@ from epaas_server.api.app import create_app
 from epaas_server.scopes import Scope
 from epaas_server.settings import Settings
 from epaas_shared.protocol import PROBLEM_MEDIA_TYPE
-from tests.conftest import ClientKeys, Server
+from tests.conftest import ClientKeys
 from tests.integration.processes import wait_until
-from tests.integration.tenant_making import Office, Tenant, connect, record_of, under
+from tests.integration.tenant_making import Office, Tenant, connect, open_office, record_of, under
 
 OPEN = None
 SCOPES: dict[str, Scope | None] = {
@@ -108,16 +110,11 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> Iterator[World]:
     """A server that asks for tokens; ann has keys and predictions, bob has nothing."""
-    server = Server(tmp_path_factory.mktemp("tenants"), {"authentication": "tokens"}).start()
-    try:
-        office = Office(server)
-        office.publish_toy(tmp_path_factory.mktemp("bundle"))
+    with open_office(tmp_path_factory.mktemp("tenants"), authentication="tokens") as office:
         ann, bob = office.tenant("ann-ltd"), office.tenant("bob-ltd")
         ann.have_keys(keys)
         frame = record_of(keys)
         yield World(office, ann, bob, keys, frame, ann.finished(frame))
-    finally:
-        server.stop()
 
 
 def seen(answer: httpx.Response, identifier: str) -> tuple[int, dict[str, str], str]:
@@ -303,32 +300,30 @@ def test_a_token_counts_in_no_other_place(world: World) -> None:
 
 
 def test_a_body_is_not_read_before_its_sender_is_known(world: World) -> None:
-    """50 MB from nobody: no file of them, not for a moment longer than the request."""
+    """Half of 54 MB from nobody: the answer comes before the rest, and there is no file of them."""
     incoming = world.office.server.data_dir / "blobs" / "incoming"
-    with connect(world.office.server) as http:
-        answer = http.put(f"/v1/evaluation-keys/{world.keys.digest}", content=world.keys.frame)
-    assert answer.status_code == 401
-    assert list(incoming.iterdir()) == []
+    target = urlsplit(world.office.server.url)
+    half = world.keys.frame[: len(world.keys.frame) // 2]
+    head = f"PUT /v1/evaluation-keys/{world.keys.digest} HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * len(half)}\r\n\r\n"
+    with socket.create_connection((target.hostname, target.port), 60) as connection:
+        connection.sendall(head.encode() + half)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+        assert not [path for path in incoming.iterdir() if path.stat().st_size > 1_000_000]
 
 
 @pytest.fixture(scope="module")
-def open_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """A server for one's own machine, where nobody needs a token. It evaluates nothing."""
-    server = Server(tmp_path_factory.mktemp("open"), {"workers": "0"}).start()
-    try:
-        office = Office(server)
-        office.publish_toy(tmp_path_factory.mktemp("open-bundle"))
+    with open_office(tmp_path_factory.mktemp("home"), workers="0") as office:
         yield office
-    finally:
-        server.stop()
 
 
-def test_where_no_tokens_are_asked_for_everybody_is_the_default_tenant(open_office: Office, keys: ClientKeys) -> None:
+def test_where_no_tokens_are_asked_for_everybody_is_the_default_tenant(home: Office, keys: ClientKeys) -> None:
     path, frame = f"/v1/evaluation-keys/{keys.digest}", record_of(keys)
-    ann = open_office.tenant("ann-ltd")
+    ann = home.tenant("ann-ltd")
     assert ann.put_keys(keys).status_code == 201
     job = ann.asked(frame)
-    with connect(open_office.server) as nobody:
+    with connect(home.server) as nobody:
         assert nobody.get("/v1/usage").json()["name"] == "default"
         assert nobody.get(path).status_code == 404
         for operation in LOOKING_UP:
@@ -338,7 +333,7 @@ def test_where_no_tokens_are_asked_for_everybody_is_the_default_tenant(open_offi
         assert own != job
         # a token makes one its tenant here too, and a bad one nobody
         assert ann.http.get(f"/v1/predictions/{own}").status_code == 404
-        assert open_office.tenant("default").state(own) == "queued"
+        assert home.tenant("default").state(own) == "queued"
         assert nobody.get(path, headers={"Authorization": "Bearer epaas_0_0"}).status_code == 401
         for operation in ALL:
             if operation.scope in (Scope.PUBLISH, Scope.ADMIN):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeVar
 
 from anyio import to_thread
@@ -86,8 +85,8 @@ async def publish_version(
     ] = False,
 ) -> ModelVersion:
     """Publish a bundle as the next version of its name. One that is a version already stays it and is planned again."""
-    with TemporaryDirectory(prefix=".upload-", dir=services.settings.data_dir) as folder:
-        archive = Path(folder) / "bundle.zip"
+    with services.registry.bundles.incoming() as folder:
+        archive = folder / "bundle.zip"
         with archive.open("xb", buffering=0) as file:
             async for chunk in limited_chunks(request, services.settings.max_bundle_bytes):
                 with storage_errors():

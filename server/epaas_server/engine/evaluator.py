@@ -57,6 +57,8 @@ class Evaluator:
                 self._evaluate(task)
         except EpaasError as error:
             self._refuse(error)
+        except FileNotFoundError:  # a record or checkpoint: erased just now, or not in the backup that was restored
+            self._refuse(PredictionFailed("what was sent is not kept here any more", hint="ask for it again"))
         except (RuntimeError, MemoryError) as error:  # what the runtime raises; anything worse ends this process
             words = str(error)[:200] or type(error).__name__
             if isinstance(task, CheckKeys):

@@ -54,7 +54,9 @@ HTTP_SECONDS = Metric(
 )
 RELEASE = _gauge("epaas_release_info", "1; the release is in the label", "release", source=Source.PROCESS)
 DATABASE_UP = _gauge("epaas_database_up", "Whether the database has answered within seconds", source=Source.PROCESS)
-BLOB_STORE_UP = _gauge("epaas_blob_store_up", "Whether the store of blobs worked, within a minute", source=Source.PROCESS)
+BLOB_STORE_UP = _gauge(
+    "epaas_blob_store_up", "Whether the store of blobs worked, within a minute", source=Source.PROCESS
+)
 DISK_FREE = _gauge("epaas_disk_free_bytes", "Free on the disk of the data folder", source=Source.MACHINE)
 DISK_SIZE = _gauge("epaas_disk_size_bytes", "Size of the disk of the data folder", source=Source.MACHINE)
 

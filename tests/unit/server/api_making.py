@@ -25,10 +25,10 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[httpx.Client, Registry]]:
+def serving(folder: Path, **options: object) -> Iterator[tuple[httpx.Client, Registry]]:
     """A client of the interface, which sends no ``Accept`` of its own, and the registry behind it."""
     data = folder / "data"
-    app = create_app(Settings.model_validate({"data_dir": data, "workers": 0, **SHARED.settings(data)}))
+    app = create_app(Settings.model_validate({"data_dir": data, "workers": 0, **SHARED.settings(data), **options}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -107,6 +107,32 @@ def test_blobs_that_nothing_names_go_when_they_are_old(services: Services, tmp_p
     assert files(tmp_path) == ["jobs/known/record", services.keys.blob(digest)]
 
 
+def test_what_a_finished_job_has_no_use_for_any_more_goes_and_its_result_stays(
+    services: Services, tmp_path: Path
+) -> None:
+    """Its worker died after it had said that the job is done, and before it had tidied up."""
+    for name in ("done", "waiting"):
+        ask(services, name)
+        if name == "done":
+            finish(services)
+        services.blobs.put(f"jobs/{name}/1-layer-1", b"a checkpoint")
+    age_blobs(tmp_path, 2 * DAY)
+    assert services.retention.sweep().orphaned_blobs == 2
+    assert files(tmp_path) == ["jobs/done/result", "jobs/waiting/1-layer-1", "jobs/waiting/record"]
+
+
+def test_bundles_that_broke_off_on_their_way_in_go_when_they_are_old(services: Services) -> None:
+    folder = services.registry.bundles.local
+    for name in (".broken", "d" * 64):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "manifest.json").write_bytes(b"{}")
+    assert services.retention.sweep().orphaned_blobs == 0
+    long_ago = time.time() - (2 * DAY).total_seconds()
+    os.utime(folder / ".broken", (long_ago, long_ago))
+    assert services.retention.sweep().orphaned_blobs == 1
+    assert [path.name for path in folder.iterdir()] == ["d" * 64]
+
+
 def test_keys_of_a_release_without_tenants_are_no_orphans(services: Services, tmp_path: Path) -> None:
     digest = "2" * 64
     services.blobs.put(f"keys/{digest}", b"x")

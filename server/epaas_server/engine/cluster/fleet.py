@@ -97,18 +97,20 @@ class Fleet:
                 member, block = working.pop(ref)
                 try:
                     assignment.done(block, ray.get(ref))
-                except RayTaskError as error:
-                    raise _cause(error) from None
                 except RayError as error:
+                    if (raised := _raised(error)) is not None:
+                        raise raised from None
                     self._lose(member, error)
                     assignment.lost(block)
 
     def _wait_for(self, working: dict[Any, Any]) -> list[Any]:
         """Which of ``working`` has ended, or nothing after a moment; meanwhile machines become ready."""
         pending = [*working, *self._starting]
-        ended, _ = ray.wait(pending, num_returns=1, timeout=_LOOK_SECONDS) if pending else ([], [])
-        if not pending:
+        if pending:
+            ray.wait(pending, num_returns=1, timeout=_LOOK_SECONDS)
+        else:
             time.sleep(_LOOK_SECONDS)
+        ended, _ = ray.wait(pending, num_returns=len(pending), timeout=0) if pending else ([], [])
         for ref in [ref for ref in ended if ref in self._starting]:
             self._welcome(self._starting.pop(ref), ref)
         if self.ready:
@@ -131,9 +133,8 @@ class Fleet:
     def _start(self, node: str, threads: int) -> None:
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         limits = MachineLimits(threads, self._limits.keyset_cache_bytes, self._limits.memory_bytes)
-        actor: Any = self._actor_class.options(num_cpus=threads, scheduling_strategy=there, max_restarts=0).remote(
-            limits
-        )
+        placed: Any = self._actor_class.options(num_cpus=threads, scheduling_strategy=there, max_restarts=0)
+        actor = placed.remote(limits)
         self._members[node] = member = Member(node, actor)
         self._starting[actor.start.remote(__version__)] = member
 
@@ -141,10 +142,8 @@ class Fleet:
         try:
             member.name = ray.get(ref)
             _log.info("machine ready", machine=member.name, node=member.node)
-        except RayTaskError as error:
-            self._lose(member, _cause(error))
         except RayError as error:
-            self._lose(member, error)
+            self._lose(member, _raised(error) or error)
 
     def _lose(self, member: Member, error: Exception) -> None:
         event = "machine lost" if member.name else "machine not ready"
@@ -155,7 +154,8 @@ class Fleet:
         ray.kill(member.actor)
 
 
-def _cause(error: RayTaskError) -> Exception:
-    """What an actor's method raised."""
-    cause = error.cause
-    return cause if isinstance(cause, Exception) else RuntimeError(str(error).splitlines()[-1][:200])
+def _raised(error: RayError) -> Exception | None:
+    """What an actor's method raised; None where the actor is lost, or could not fetch what it was sent."""
+    if not isinstance(error, RayTaskError) or isinstance(error.cause, RayError):
+        return None
+    return error.cause if isinstance(error.cause, Exception) else RuntimeError(str(error).splitlines()[-1][:300])

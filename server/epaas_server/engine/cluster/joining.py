@@ -45,6 +45,7 @@ def require_ray() -> None:
 def prepare(environment: MutableMapping[str, str]) -> None:
     """Ray's variables. Raises :class:`ConfigurationError` where there is no token."""
     environment["RAY_USAGE_STATS_ENABLED"] = "0"
+    environment.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "20")  # without its head a cluster is no more
     if environment.setdefault("RAY_AUTH_MODE", "token") != "token" or environment.get("RAY_AUTH_TOKEN"):
         return
     file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
