@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-postgresql test-fast check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models experiments thesis-table thesis-figures search docs images clean
+.PHONY: help install demo test test-postgresql test-fast hostile check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models experiments thesis-table thesis-figures search docs images clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ test-postgresql: $(INSTALLED)  ## Those tests of a server that depend on its dat
 
 test-fast: $(INSTALLED)  ## The tests that take no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
+
+hostile: $(INSTALLED)  ## 5,000 malformed requests by a seed and twenty damaged keysets: what became of the server, as JSON
+	$(BIN)/python -m tests.hostile --seed $(or $(SEED),1)
 
 check: $(INSTALLED)  ## Static checks
 	$(BIN)/ruff check .

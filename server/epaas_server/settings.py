@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(default=16 * MEGABYTE, ge=1)
     max_records_per_prediction: int = Field(default=64, ge=1)
 
-    lease_seconds: float = Field(default=10.0, gt=0)
+    lease_seconds: float = Field(default=10.0, gt=0, le=3600)
     """How long a worker that stops answering keeps its job."""
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     poll_seconds: float = Field(default=0.05, gt=0)

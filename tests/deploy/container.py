@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-HEALTHY_SECONDS = 120.0
+HEALTHY_SECONDS = 300.0
 """Patience with a busy machine."""
 
 _DEVICES = ("full", "null", "random", "urandom", "zero")

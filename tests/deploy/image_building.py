@@ -24,12 +24,14 @@ from epaas_shared import __version__
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("buildah", "caddy", "debootstrap", "docker-compose", "nsenter", "setpriv", "unshare")
+POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+"""Of Debian's versions that are installed, the newest last."""
 IMAGES = ("api", "worker", "ray", "training", "proxy")
 
 _CACHE = user_cache_path("epaas-tests")
 _BASE = "localhost/epaas-base:bookworm"
 _CADDY = "localhost/epaas-caddy:bookworm"
-_LIMIT_BYTES = 30_000_000_000
+_LIMIT_BYTES = 20_000_000_000
 """Of kept layers; beyond it all are dropped."""
 _SLIM = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
 """What Debian's own slim images lack too."""
@@ -40,6 +42,8 @@ def missing_tools() -> str:
     if os.geteuid() != 0:
         return "namespaces and mounts need root"
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if not POSTGRESQL:
+        missing.append("postgresql")
     return f"apt-get install {' '.join(missing)}" if missing else ""
 
 
@@ -97,7 +101,7 @@ def file_system(image: str, environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _tag(image: str) -> str:
-    return f"epaas/{image}:{__version__}"
+    return f"localhost/epaas/{image}:{__version__}"
 
 
 def clean_tree(folder: Path) -> Path:

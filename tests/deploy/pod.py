@@ -13,17 +13,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.deploy.container import Container
+from tests.deploy.image_building import POSTGRESQL, ROOT
 
-ROOT = Path(__file__).parents[2]
-_POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 _LOOPBACK_UP = """
 import fcntl, socket, struct, time
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x41))
@@ -49,12 +48,15 @@ class Pod:
     configuration: Mapping[str, Any]
     storage: Mapping[str, str]
     network: Path
-    containers: list[Container] = field(default_factory=list)
+    ends: ExitStack
+    """What is undone when the pod ends."""
+    started: int = 0
 
     def start(self, name: str) -> Container:
         """Start a service of the file."""
         service = self.configuration["services"][name]
-        number = len(self.containers)
+        number = self.started
+        self.started += 1
         volumes = {volume: self.folder / f"volume-{volume}" for volume in self.configuration["volumes"]}
         secrets = {secret: Path(found["file"]) for secret, found in self.configuration["secrets"].items()}
         with (self.folder / "hosts").open("a") as hosts:  # an engine lets a container know its own name, too
@@ -70,7 +72,7 @@ class Pod:
             log=self.folder / f"{number}-{name}.log",
             storage=self.storage,
         )
-        self.containers.append(container)
+        self.ends.callback(container.remove)
         return container.start()
 
     def inside(self, command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -87,22 +89,12 @@ def pod(configuration: Mapping[str, Any], storage: Mapping[str, str]) -> Iterato
         folder.chmod(0o711)  # the database's user passes through
         names = " ".join(["localhost", *configuration["services"]])
         (folder / "hosts").write_text(f"127.0.0.1 {names}\n")
-        holder = subprocess.Popen(
-            ["unshare", "--net", "python3", "-c", _LOOPBACK_UP], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
-        try:
+        command = ["unshare", "--net", "python3", "-c", _LOOPBACK_UP]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as holder, ExitStack() as ends:
+            ends.callback(holder.kill)
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"up\n"
-            made = Pod(folder, configuration, storage, Path(f"/proc/{holder.pid}/ns/net"))
-            try:
-                yield made
-            finally:
-                for container in reversed(made.containers):
-                    container.remove()
-        finally:
-            holder.kill()
-            holder.wait()
-            holder.stdout.close()
+            yield Pod(folder, configuration, storage, Path(f"/proc/{holder.pid}/ns/net"), ends)
 
 
 @contextmanager
@@ -119,7 +111,7 @@ def database(made: Pod) -> Iterator[None]:
     password.write_bytes(secret.read_bytes())
     os.chown(password, account.pw_uid, account.pw_gid)
     as_owner = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    programs, user = _POSTGRESQL[-1], environment["POSTGRES_USER"]
+    programs, user = POSTGRESQL[-1], environment["POSTGRES_USER"]
     options = [*environment["POSTGRES_INITDB_ARGS"].split(), "--auth-local=trust", f"--pwfile={password}"]
     initialised = made.inside(
         [*as_owner, programs / "initdb", f"--username={user}", "--no-sync", *options, folder / "data"]

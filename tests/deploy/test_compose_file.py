@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
+from epaas_server.observability.catalogue import CATALOGUE, Kind, Metric
 from epaas_shared import __version__
-from tests.deploy.pod import ROOT, compose_configuration
+from tests.deploy.image_building import ROOT
+from tests.deploy.pod import compose_configuration
 
 FILE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = "${EPAAS_REGISTRY:-localhost}/epaas/"
 ONE_SHOT = {"migrate"}
 ALWAYS = {"proxy", "database", "migrate", "api", "worker"}
 PROFILES = {
@@ -71,7 +74,7 @@ def test_every_service_is_watched_and_bounded(name: str) -> None:
     if "healthcheck" in service:
         assert service["healthcheck"]["test"][0] == "CMD"
     else:
-        assert _image_has_health_check(service["image"].removeprefix("epaas/").partition(":")[0])
+        assert _image_has_health_check(service["image"].removeprefix(OURS).partition(":")[0])
 
 
 def _image_has_health_check(stage: str) -> bool:
@@ -87,8 +90,9 @@ def _image_has_health_check(stage: str) -> bool:
 @each_service
 def test_images_are_pinned(name: str) -> None:
     image = SERVICES[name]["image"]
-    if image.startswith("epaas/"):
+    if image.startswith(OURS):
         assert image.endswith(f":${{EPAAS_VERSION:-{__version__}}}")
+        assert SERVICES[name]["build"]["dockerfile"] == "deploy/Dockerfile"  # else it would be sought in a registry
     else:
         assert re.search(r":v?\d+\.\d+", image), image
 
@@ -122,7 +126,7 @@ def test_secrets_are_made_once_and_are_nobodys_but_the_operators(tmp_path: Path)
     made = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".gitignore"}
     assert set(made) == set(FILE["secrets"])
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in made} == {0o444}
+    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in made} == {0o644}
     random = [text for name, text in made.items() if name != "publish_token"]
     assert len(set(random)) == len(random)
     assert all(re.fullmatch(rb"[0-9a-f]{64}", text) for text in random)
@@ -174,6 +178,22 @@ def test_the_dashboard_asks_sources_that_are_there() -> None:
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
     for panel in panels:
         assert {target["datasource"]["uid"] for target in panel["targets"]} <= known
-        assert all("epaas_" in target["expr"] for target in panel["targets"])
     taken = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
     assert len(set(taken)) == len(taken)
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_there_are() -> None:
+    series = {name for metric in CATALOGUE for name in _series(metric)}
+    rules = yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text())["groups"][0]["rules"]
+    panels = json.loads((OBSERVABILITY / "grafana/dashboards/epaas.json").read_text())["panels"]
+    targets = [target for panel in panels for target in panel.get("targets", [])]
+    for asked in [*rules, *targets]:
+        names = set(re.findall(r"\bepaas_\w+", asked["expr"]))
+        assert names <= series, names - series
+        assert names or "up{" in asked["expr"]
+
+
+def _series(metric: Metric) -> list[str]:
+    if metric.kind is Kind.HISTOGRAM:
+        return [f"{metric.name}_{part}" for part in ("bucket", "count", "sum")]
+    return [metric.name]

@@ -66,7 +66,7 @@ def published(deployment: Deployment) -> Path:
     submitted = deployment.training_request(
         "POST", "/v1/training-jobs", {"configuration": "breast-cancer", "thoroughness": "quick", "publish": "stable"}
     )
-    job = submitted["id"]
+    job: str = submitted["id"]
     while submitted["state"] in ("queued", "running"):
         time.sleep(0.5)
         submitted = deployment.training_request("GET", f"/v1/training-jobs/{job}")
@@ -133,6 +133,12 @@ def test_a_service_is_healthy_and_can_change_nothing_of_its_image(deployment: De
         assert "Read-only file system" in service.run(["touch", f"{folder}/written"]).stderr
     for folder in ("/data", "/tmp"):
         assert service.run(["touch", f"{folder}/written"]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_the_doctor_finds_nothing_that_does_not_work(deployment: Deployment, name: str) -> None:
+    examined = deployment.services[name].run(["epaas-server", "doctor", "--json"])
+    assert examined.returncode == 0, examined.stdout
 
 
 def test_the_health_check_notices_a_service_that_is_not_there(deployment: Deployment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="module")
+def faulted(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> Iterator[Server]:
+    """A server that the tests of a module share, with ``NETWORK`` published and the keys tried."""
+    folder = tmp_path_factory.mktemp("faulted")
+    server = Server(folder / "server").start()
+    try:
+        yield with_model(server, keys, folder / "bundle")
+    finally:
+        server.stop()
 
 
 def with_model(server: Server, keys: ClientKeys, folder: Path) -> Server:

@@ -1,13 +1,15 @@
 """Clocks that jump, by an hour and by a day, while jobs run: of the server's machine, and of the database's.
 
-``libfaketime`` shows processes another time of day, and a new one whenever its file says so. As on a machine whose
-clock is set, what counts elapsed seconds goes on as ever.
+A small library (``clock.c``) shows processes another time of day, and a new one whenever its file says so.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,43 +20,45 @@ from tests.faults.conftest import check_finished, submit, with_model
 from tests.integration.processes import children, wait_until, workers
 from tests.postgresql import Cluster
 
-JUMPS = ("+1d", "-1d", "+1h", "-1h")
-"""From the true time; between them it is the true time again."""
-TRUE = "+0"
+DAY, HOUR = 86_400, 3_600
+JUMPS = (DAY, -DAY, HOUR, -HOUR)
+"""Seconds from the true time; between them it is the true time again."""
 
 
 class Clock:
     """A time of day that a test may set, for processes that are started with ``variables``."""
 
-    def __init__(self, file: Path, library: Path) -> None:
-        self._file = file
-        self.variables = {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_DONT_RESET": "1",
-            "NO_FAKE_STAT": "1",
-        }
-        self.set(TRUE)
+    def __init__(self, folder: Path, library: Path) -> None:
+        self._file = folder / "offset"
+        self._file.write_bytes(struct.pack("=q", 0))
+        self.variables = {"LD_PRELOAD": str(library), "EPAAS_TEST_CLOCK": str(self._file)}
 
-    def set(self, offset: str) -> None:
-        ready = self._file.with_suffix(".new")
-        ready.write_text(offset + "\n")
-        ready.chmod(0o644)
-        ready.replace(self._file)
+    def set(self, seconds: int) -> None:
+        """So far from the true time, at once."""
+        with self._file.open("r+b", buffering=0) as file:
+            file.write(struct.pack("=q", seconds))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Skips where there is no compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no compiler")
+    folder = tmp_path_factory.mktemp("clock")
+    made = folder / "clock.so"
+    command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(made), str(Path(__file__).with_name("clock.c"))]
+    subprocess.run(command, check=True)
+    for path in (made, folder, *folder.parents[:2]):
+        path.chmod(0o755)  # PostgreSQL needs it too, as another user
+    return made
 
 
 @pytest.fixture
-def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
-    """Skips where the library is not installed (Debian's package ``faketime``)."""
-    libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), *Path("/usr/lib/faketime").glob("*MT.so.1")]
-    if not libraries:
-        pytest.skip("libfaketime is not installed")
-    folder = tmp_path_factory.mktemp("clock")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # PostgreSQL reads it too, as another user
-    return Clock(folder / "time", libraries[0])
+def clock(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    folder = tmp_path_factory.mktemp("time")
+    folder.chmod(0o755)
+    return Clock(folder, library)
 
 
 def started(
@@ -69,10 +73,10 @@ def started(
 def run_through_jumps(server: Server, keys: ClientKeys, clock: Clock) -> None:
     """Each jump, there and back, comes while a job runs."""
     for jump in JUMPS:
-        for offset in (jump, TRUE):
+        for seconds in (jump, 0):
             job = submit(server, keys)
             wait_until(lambda job=job: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))  # type: ignore[misc]
-            clock.set(offset)
+            clock.set(seconds)
             check_finished(server, job, keys)
     assert "Traceback" not in server.log_file.read_text()
     assert server.events("a worker died and is replaced") == []
@@ -98,13 +102,13 @@ def test_a_worker_that_dies_when_the_clock_has_gone_back_a_day_is_not_waited_for
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = with_model(started(make_server, clock, monkeypatch), keys, tmp_path / "bundle")
-    clock.set("+1d")
+    clock.set(DAY)
     job = submit(server, keys)
     wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))
     for worker in workers(server):
         for pid in (*children(worker), worker):
             os.kill(pid, signal.SIGKILL)
-    clock.set(TRUE)
+    clock.set(0)
     check_finished(server, job, keys)
 
 

@@ -9,10 +9,12 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from epaas_client.crypto import generate_keys
 from tests.conftest import ClientKeys
 from tests.hostile.siege import besieged, try_damaged_keys
+from tests.postgresql import SHARED
 
 _MOST_GROWTH_MEGABYTES = 60.0
 
@@ -24,6 +26,18 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=20, help="whole damaged evaluation keys, tried by a worker's child")
     parser.add_argument("--report", type=Path)
     arguments = parser.parse_args()
+    try:
+        report = _besiege(arguments)
+    finally:
+        SHARED.remove()
+    text = json.dumps(report, indent=1)
+    if arguments.report is not None:
+        arguments.report.write_text(text + "\n")
+    print(text)  # noqa: T201
+    sys.exit(0 if report["passed"] else 1)
+
+
+def _besiege(arguments: argparse.Namespace) -> dict[str, Any]:
     keys = ClientKeys(*generate_keys())
     with (
         tempfile.TemporaryDirectory(prefix="epaas-hostile-") as folder,
@@ -44,11 +58,7 @@ def main() -> None:
         or memory["at_the_end"] - memory["after_a_tenth"] > _MOST_GROWTH_MEGABYTES
         or report["files"]["at_the_end"] != report["files"]["after_a_tenth"]
     )
-    text = json.dumps(report, indent=1)
-    if arguments.report is not None:
-        arguments.report.write_text(text + "\n")
-    print(text)  # noqa: T201
-    sys.exit(0 if report["passed"] else 1)
+    return report
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator
 
 from epaas_server.api.authorisation import CALLER_ERRORS, AdminCaller, PredictingCaller, requires
 from epaas_server.api.dependencies import ServicesDependency
@@ -70,12 +71,23 @@ def erase_tenant_data(name: TenantName, services: ServicesDependency, caller: Ad
     return ErasedData(predictions=erased.predictions, keysets=erased.keysets)
 
 
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None or moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("before the year 1 or after 9999 in UTC") from None
+
+
 @router.get("/audit", responses=problem_responses(*CALLER_ERRORS))
 def read_audit_log(
     services: ServicesDependency,
     caller: AdminCaller,
     tenant: Annotated[str | None, Query(max_length=40)] = None,
-    since: Annotated[datetime | None, Query(description="from this time on; UTC where it names no zone")] = None,
+    since: Annotated[
+        datetime | None, Query(description="from this time on; UTC where it names no zone"), AfterValidator(_in_utc)
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="the newest so many")] = 1000,
 ) -> AuditEntries:
     """Who did what to whose things and when. Reading it is noted too."""

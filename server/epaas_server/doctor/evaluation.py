@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from epaas_server.circuits.library import is_built, library_folder
+from epaas_server.doctor.machine import has_runtime
 from epaas_server.doctor.patient import Finding, Patient, error, ok, skipped, variable, warning
 from epaas_server.engine.cluster.joining import check_cluster
 from epaas_server.jobs.processes import as_variables
@@ -31,7 +31,7 @@ def evaluation(patient: Patient) -> Iterator[Finding]:
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    if importlib.util.find_spec("concrete") is None:
+    if not has_runtime():
         if settings.workers:
             yield error(
                 "the TFHE runtime is not installed, and workers need it",

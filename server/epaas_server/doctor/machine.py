@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import resource
 import shutil
@@ -97,6 +98,9 @@ def disk(patient: Patient) -> Iterator[Finding]:
 
 def memory(patient: Patient) -> Iterator[Finding]:
     settings = patient.settings
+    if not settings.workers and not has_runtime():
+        yield ok("nothing is evaluated here")
+        return
     available, slots = available_memory_bytes(), max(1, settings.workers)
     keyset = bytes_in_memory(default_profile())
     wrong = False
@@ -122,6 +126,11 @@ def memory(patient: Patient) -> Iterator[Finding]:
     if not wrong:
         evaluation, keys = gigabytes(settings.slot_evaluation_bytes), gigabytes(settings.slot_keyset_bytes)
         yield ok(f"{slots} times {evaluation} for an evaluation and {keys} for keys")
+
+
+def has_runtime() -> bool:
+    """Whether the TFHE runtime is installed; it is not where only the HTTP interface runs."""
+    return importlib.util.find_spec("concrete") is not None
 
 
 def threads(patient: Patient) -> Iterator[Finding]:

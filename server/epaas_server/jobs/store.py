@@ -25,6 +25,9 @@ from epaas_shared.protocol import KeysState, Prediction, PredictionState, Proble
 
 _QUEUED, _RUNNING = PredictionState.QUEUED.value, PredictionState.RUNNING.value
 
+LONGEST_LEASE_SECONDS = 3600.0
+"""One that has longer to run was taken before the database's clock was set back, and would be for as long as that."""
+
 
 class LeaseLost(Exception):
     """The job was cancelled or given to another worker: stop working on it."""
@@ -102,7 +105,9 @@ class JobStore:
         Predictions wait for the check of their keys. The worker holds the keys of the digests ``held_keys``, and takes
         no job that would need more than ``memory_bytes``.
         """
-        abandoned = and_(jobs.c.state == _RUNNING, jobs.c.lease_until < self._now)
+        until = jobs.c.lease_until
+        over = or_(until < self._now, until > self._now + LONGEST_LEASE_SECONDS)
+        abandoned = and_(jobs.c.state == _RUNNING, over)
         candidate = (
             select(jobs.c.id, jobs.c.tenant, jobs.c.state, turns.SECONDS_LEFT.label("seconds_left"))
             .join(tenants, tenants.c.name == jobs.c.tenant)

@@ -260,6 +260,7 @@ def test_there_is_an_end_to_patience(connect: Connect, seconds: int) -> None:
         (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
         ("Sun, 06 Nov 1994 08:49:37", 0, 0),
     ],
+    ids=["now", "spaces", "in two days", "an hour ago", "no zone"],
 )
 def test_when_to_ask_again(header: str, least: int, most: int) -> None:
     seconds = Received(429, "", {"retry-after": header}, b"").retry_after

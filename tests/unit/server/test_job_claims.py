@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select
 
 from epaas_server.database import reading
 from epaas_server.jobs.job import Claim, JobKind
-from epaas_server.jobs.store import JobStore
+from epaas_server.jobs.store import LONGEST_LEASE_SECONDS, JobStore
 from epaas_server.tables import evaluation_keys
 from epaas_shared.errors import InvalidEvaluationKeys, PredictionNotFound
 from epaas_shared.protocol import KeysState, PredictionState
@@ -62,6 +62,13 @@ def test_an_abandoned_job_keeps_its_place(store: JobStore) -> None:
     submit(store, "old", "new")
     assert claimed(store, EXPIRED).id == "old"
     assert claimed(store).id == "old"
+
+
+def test_a_lease_of_a_clock_that_was_set_back_since_is_not_waited_for(store: JobStore) -> None:
+    submit(store, "one")
+    assert claimed(store, LONGEST_LEASE_SECONDS + 60.0).fence == 1
+    assert claimed(store, LONGEST_LEASE_SECONDS - 60.0).fence == 2
+    assert store.claim("worker", LEASE) is None
 
 
 def test_key_checks_come_before_older_predictions(database: Engine, store: JobStore) -> None:
