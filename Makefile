@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-postgresql test-fast hostile check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models experiments thesis-table thesis-figures search docs images clean
+.PHONY: help install demo test test-postgresql test-fast hostile check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models faults bench-load bench-soak experiments thesis-table thesis-figures search docs images clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,15 @@ bench-accuracy: $(INSTALLED)  ## Table 8.3 of the thesis, over five seeds; an ho
 
 bench-models: $(INSTALLED)  ## The shipped models on encrypted test records; an hour
 	$(BIN)/python benchmarks/models.py
+
+bench-load: $(INSTALLED)  ## 200 clients at once: memory, fairness and the time of status calls; six minutes
+	PYTHONPATH=. $(BIN)/python benchmarks/load.py
+
+bench-soak: $(INSTALLED)  ## An hour of small load: does anything grow?
+	PYTHONPATH=. $(BIN)/python benchmarks/soak.py
+
+faults: $(INSTALLED)  ## 200 kills at random moments, on PostgreSQL, by a seed; half an hour
+	$(BIN)/python -m tests.faults --database postgresql --report docs/benchmarks/faults.json
 
 experiments: $(INSTALLED)  ## The thesis's experiments of chapters 4 to 7 that have no log yet; hours if all
 	$(BIN)/epaas-train experiment run --logs docs/experiments/logs

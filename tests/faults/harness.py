@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,10 +24,12 @@ from tests.faults.leftovers import rows, sweep, unnamed_files
 from tests.faults.report import document
 from tests.faults.stream import MODELS, Library, Owner, Stream
 from tests.faults.supervised import Service
+from tests.integration.ray_nodes import RayCluster, ray_cluster
 from tests.postgresql import Cluster
 
 TENANTS = ("east", "west", "north")
-_KEYS_SECONDS = 300.0
+RAY_NODES = 2
+_KEYS_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,32 @@ def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> dict[str, An
             cluster = Cluster.create()
             stack.callback(cluster.remove)
             others[Kind.POSTGRESQL] = lambda _chance: kill_and_start(cluster)
-        service = Service.prepared(folder, cluster)
+        ray = None
+        if plan.engine == "ray":
+            ray = stack.enter_context(ray_cluster())
+            for _ in range(RAY_NODES):
+                ray.add()
+            others[Kind.RAY_NODE] = partial(kill_and_replace, ray)
+        service = prepared(folder, cluster, ray)
         stack.callback(service.stop)
         service.start()
         say("the service is up")
         return _run(plan, service, [*kinds, *others], others, folder, say)
+
+
+def prepared(folder: Path, cluster: Cluster | None, ray: RayCluster | None) -> Service:
+    """Two instances that evaluate themselves, or one that has a Ray cluster do it."""
+    if ray is None:
+        return Service.prepared(folder, cluster)
+    service = Service.prepared(folder, cluster, instances=1, engine="ray", ray_address=ray.address)
+    service.variables.update(ray.environment)
+    return service
+
+
+def kill_and_replace(ray: RayCluster, chance: random.Random) -> None:
+    """``kill -9`` of all that runs on a machine of the cluster, and another one in its place; the head is spared."""
+    chance.choice(ray.running[1:]).kill()
+    ray.add()
 
 
 def kill_and_start(cluster: Cluster) -> None:

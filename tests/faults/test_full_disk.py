@@ -42,8 +42,10 @@ def server(disk: Path, keys: ClientKeys, tmp_path: Path) -> Iterator[Server]:
     (disk / "data").mkdir()
     (disk / "data" / "server.log").symlink_to(log)
     started = Server(disk / "data", {"lease_seconds": "3", "heartbeat_seconds": "0.2", "threads": "1"}).start()
-    yield with_model(started, keys, tmp_path / "bundle")
-    started.stop()
+    try:
+        yield with_model(started, keys, tmp_path / "bundle")
+    finally:
+        started.stop()
 
 
 def fill(disk: Path) -> Path:

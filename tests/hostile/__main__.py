@@ -27,17 +27,13 @@ def main() -> None:
     parser.add_argument("--report", type=Path)
     arguments = parser.parse_args()
     try:
-        report = _besiege(arguments)
+        passed = _besiege(arguments)
     finally:
         SHARED.remove()
-    text = json.dumps(report, indent=1)
-    if arguments.report is not None:
-        arguments.report.write_text(text + "\n")
-    print(text)  # noqa: T201
-    sys.exit(0 if report["passed"] else 1)
+    sys.exit(0 if passed else 1)
 
 
-def _besiege(arguments: argparse.Namespace) -> dict[str, Any]:
+def _besiege(arguments: argparse.Namespace) -> bool:
     keys = ClientKeys(*generate_keys())
     with (
         tempfile.TemporaryDirectory(prefix="epaas-hostile-") as folder,
@@ -50,15 +46,26 @@ def _besiege(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.keys:  # and whoever behaves is served as before
             tenant.have_keys(keys)
             tenant.finished(barrage.ammunition.record)
+        unexpected = tenant.office.server.events("unexpected error")
+        report["unexpected"] = sorted({str(event["exception"]).strip().splitlines()[-1] for event in unexpected})
+        report["passed"] = _passed(report)
+        text = json.dumps(report, indent=1)
+        if arguments.report is not None:
+            arguments.report.write_text(text + "\n")
+        print(text, flush=True)  # noqa: T201
+    return bool(report["passed"])
+
+
+def _passed(report: dict[str, Any]) -> bool:
     memory = report["resident_megabytes"]
-    report["passed"] = not (
+    return not (
         report["server_errors"]
         or report["errors_without_a_problem_document"]
         or report["requests_without_an_answer"]
+        or report["unexpected"]
         or memory["at_the_end"] - memory["after_a_tenth"] > _MOST_GROWTH_MEGABYTES
         or report["files"]["at_the_end"] != report["files"]["after_a_tenth"]
     )
-    return report
 
 
 if __name__ == "__main__":

@@ -274,7 +274,7 @@ def test_keys_are_erased(make_server: Callable[..., Server], keys: ClientKeys, t
         assert http.head(f"/v1/evaluation-keys/{keys.digest}").status_code == 404
         response = predict(http, keys.secret.encrypt_records(BITS, TOY_SCHEMA))
         problem(response, 404, "evaluation-keys-not-found")
-    assert not list(server.data_dir.glob("blobs/keys/*"))
+    assert not [path for path in (server.data_dir / "blobs" / "keys").rglob("*") if path.is_file()]
 
 
 def test_a_full_disk_loses_nothing_and_is_said(keys: ClientKeys, tmp_path: Path) -> None:
@@ -299,6 +299,6 @@ def test_a_full_disk_loses_nothing_and_is_said(keys: ClientKeys, tmp_path: Path)
             assert http.get("/readyz").status_code in (200, 503)
             problem(http.get(f"/v1/evaluation-keys/{keys.digest}"), 404, "evaluation-keys-not-found")
         assert not list(server.data_dir.glob("blobs/incoming/*"))
-        assert not list(server.data_dir.glob("blobs/keys/*"))
+        assert not [path for path in (server.data_dir / "blobs" / "keys").rglob("*") if path.is_file()]
     finally:
         server.stop()

@@ -30,8 +30,6 @@ from epaas_shared.errors import EpaasError
 from epaas_web.logging import configure_logging
 
 _log = structlog.get_logger()
-_NICENESS = 5
-"""On a busy machine whoever only asks how things are is answered first."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,6 @@ def main(pipe: Connection, configuration: ChildConfiguration) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the server's business
     configure_logging()
     _die_with_parent()
-    os.nice(_NICENESS)
     blobs = open_blobs(configuration.blob_store, configuration.blobs)
     try:
         evaluator = Evaluator(_engine(configuration, blobs), blobs, pipe.send, pipe.recv)

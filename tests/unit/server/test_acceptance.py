@@ -147,7 +147,7 @@ def test_a_bundle_that_falls_short_is_not_published_under_any_alias(
     assert "accuracy is 0.9, required at least 0.97" in caught.value.detail
     assert "seconds is not measured, required at most 120" in caught.value.detail
     assert strict.versions() == []
-    assert not strict.folder.exists()
+    assert not strict.bundles.local.exists()
     good = bundle_with(served=encrypted(5, 5, 60.0)).write(tmp_path / "good")
     assert strict.publish(good).version == 1
     assert registry.publish(short).version == 2, "nothing is required where nothing is set"

@@ -1,4 +1,4 @@
-"""Counters that outlive who counts, scrapes that never fail, and labels of which there are few."""
+"""Scrapes that never fail and cost little, labels of which there are few, and a table that says what they mean."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from tests.unit.server.api_making import serving
 from tests.unit.server.job_making import claimed, prediction, submit
 
 from epaas_server.database import connect, database_url, open_database, reading
-from epaas_server.jobs.presence import Announcer, WorkerFacts, WorkerPresence
+from epaas_server.jobs.presence import WorkerFacts, WorkerPresence
 from epaas_server.jobs.store import JobStore
 from epaas_server.observability import catalogue
 from epaas_server.observability.catalogue import CATALOGUE, COUNTED, Kind, Source
 from epaas_server.observability.facts import kept_facts, queue_facts
 from epaas_server.observability.latest import Latest
 from epaas_server.observability.metrics import Metrics
-from epaas_server.observability.tally import Tally, read_counted
+from epaas_server.observability.tally import Tally
 from epaas_server.services import Services
 from epaas_server.settings import Settings
-from epaas_server.tables import counters, jobs
+from epaas_server.tables import jobs
 from epaas_shared.protocol import PredictionState
 from epaas_web.request_log import Answered
 
@@ -47,30 +47,7 @@ def samples(rendered: bytes) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def totals(database: Engine, name: str) -> dict[tuple[str, ...], float]:
-    return read_counted(database, COUNTED).totals[name]
-
-
-# counting
-
-
-def test_what_many_processes_have_counted_is_added_up(database: Engine) -> None:
-    def work(worker: int) -> None:
-        for _ in range(20):
-            tally = Tally()
-            tally.add(catalogue.BOOTSTRAPS, 5)
-            tally.add(catalogue.FAILURES, code=f"code-{worker % 2}")
-            tally.observe(catalogue.WAIT_SECONDS, 0.3, kind="predict")
-            tally.hand_over(database)
-
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert totals(database, "epaas_bootstraps_total") == {(): 400}
-    assert totals(database, "epaas_failures_total") == {("code-0",): 40, ("code-1",): 40}
-    assert read_counted(database, COUNTED).distributions["epaas_wait_seconds"][("predict",)].buckets == {0.5: 80}
+# what the service says
 
 
 def test_histograms_are_those_of_prometheus(database: Engine, tmp_path: Path) -> None:
@@ -96,62 +73,6 @@ def test_histograms_are_those_of_prometheus(database: Engine, tmp_path: Path) ->
 
 def replace_database(services: Services, database: Engine) -> Services:
     return Services(**{**vars(services), "database": database})
-
-
-def test_counters_begin_at_nothing_and_labelled_ones_when_they_are_first_counted(database: Engine) -> None:
-    assert totals(database, "epaas_bootstraps_total") == {(): 0}
-    assert totals(database, "epaas_failures_total") == {}
-
-
-def test_what_the_database_did_not_take_is_not_lost(postgresql: Cluster) -> None:
-    wire = Wire(postgresql.port).mend()
-    with postgresql.opened() as direct:
-        url = postgresql.url(str(direct.url.database)).set(port=wire.port)
-        engine = connect(url)
-        tally = Tally()
-        tally.add(catalogue.BOOTSTRAPS, 5)
-        wire.cut()
-        with pytest.raises(Exception, match="connection"):
-            tally.hand_over(engine)
-        tally.add(catalogue.BOOTSTRAPS, 2)
-        wire.mend()
-        tally.hand_over(engine)
-        tally.hand_over(engine)
-        assert totals(direct, "epaas_bootstraps_total") == {(): 7}
-        engine.dispose()
-        wire.cut()
-
-
-def test_bounds_of_another_release_still_add_up(database: Engine) -> None:
-    tally = Tally()
-    tally.observe(catalogue.WAIT_SECONDS, 0.3, kind="predict")
-    tally.hand_over(database)
-    with database.begin() as connection:
-        row = {"name": "epaas_wait_seconds_bucket", "labels": '{"kind": "predict", "le": "0.4"}', "value": 3}
-        connection.execute(counters.insert().values(**row))
-    distribution = read_counted(database, COUNTED).distributions["epaas_wait_seconds"][("predict",)]
-    buckets = dict(distribution.cumulative(catalogue.WAIT_SECONDS.buckets))
-    assert (buckets["0.25"], buckets["0.4"], buckets["0.5"], buckets["+Inf"]) == (0, 3, 4, 4)
-
-
-def test_a_worker_hands_over_what_it_has_counted_with_its_word_and_when_it_leaves(database: Engine) -> None:
-    announcer = Announcer(WorkerPresence(database), "here-1", FACTS)
-    announcer.tally.add(catalogue.BOOTSTRAPS, 3)
-    announcer.say(job="one")
-    assert totals(database, "epaas_bootstraps_total") == {(): 3}
-    announcer.tally.add(catalogue.BOOTSTRAPS, 4)
-    announcer.leave()
-    assert totals(database, "epaas_bootstraps_total") == {(): 7}
-    assert WorkerPresence(database).present() == []
-
-
-@pytest.mark.parametrize("labels", [{}, {"code": "x", "tenant": "st-mary"}])
-def test_only_labels_of_the_catalogue_are_counted(labels: dict[str, str]) -> None:
-    with pytest.raises(AssertionError, match="has the labels"):
-        Tally().add(catalogue.FAILURES, **labels)
-
-
-# what the database says
 
 
 def test_the_queue_as_it_is(database: Engine, store: JobStore) -> None:

@@ -8,75 +8,34 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Tracer, format_span_id, format_trace_id
+from opentelemetry.trace import Tracer
 from sqlalchemy import Engine, insert
 from tests.collector import collecting
 from tests.unit.server.api_making import serving
-from tests.unit.server.job_making import KEYS, claimed, prediction, row_of, submit
+from tests.unit.server.job_making import KEYS, row_of
 from tests.unit.server.server_making import BundleParts
+from tests.unit.server.span_recording import CLIENT_SPAN, TRACE, TRACEPARENT, Recorder, parent_of, trace_of
 
-from epaas_server.engine.tasks import Step
-from epaas_server.jobs.job import Claim
-from epaas_server.jobs.store import JobStore
-from epaas_server.observability.claims import observing
 from epaas_server.observability.requests import RequestSpans
-from epaas_server.observability.tally import Tally
 from epaas_server.observability.tracing import collector, context_of, current_traceparent, trace_id_of
 from epaas_server.services import Services
 from epaas_server.settings import Settings
 from epaas_server.tables import evaluation_keys
-from epaas_shared.errors import PredictionFailed
 from epaas_shared.frame import SEEDED_BYTES, RecordHeader, encode_frame
 from epaas_shared.profile import default_profile
 from epaas_shared.protocol import RECORD_MEDIA_TYPE, KeysState
-
-TRACE, CLIENT_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-TRACEPARENT = f"00-{TRACE}-{CLIENT_SPAN}-01"
-
-
-class Recorder:
-    """The SDK as it is served with, but for where spans go."""
-
-    def __init__(self) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracer: Tracer = provider.get_tracer("tests")
-
-    @property
-    def spans(self) -> list[ReadableSpan]:
-        return list(self._exporter.get_finished_spans())
-
-    def span(self, name: str) -> ReadableSpan:
-        (found,) = [span for span in self.spans if span.name == name]
-        return found
 
 
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
-
-
-def trace_of(span: ReadableSpan) -> str:
-    return format_trace_id(span.context.trace_id)
-
-
-def parent_of(span: ReadableSpan) -> str:
-    return "" if span.parent is None else format_span_id(span.parent.span_id)
-
-
-def id_of(span: ReadableSpan) -> str:
-    return format_span_id(span.context.span_id)
 
 
 # whether, and where to
@@ -264,8 +223,6 @@ def test_a_clients_context_reaches_the_job_even_where_nothing_is_recorded(tmp_pa
 
 
 def _add_keys(database: Engine) -> None:
-    from datetime import UTC, datetime
-
     row = {
         "tenant": "default",
         "digest": KEYS,
@@ -276,80 +233,3 @@ def _add_keys(database: Engine) -> None:
     }
     with database.begin() as connection:
         connection.execute(insert(evaluation_keys).values(**row))
-
-
-# claims
-
-
-@pytest.fixture
-def claim(store: JobStore) -> Claim:
-    store.submit(replace(prediction("job"), traceparent=TRACEPARENT))
-    return claimed(store)
-
-
-def test_a_claim_is_of_the_trace_that_asked(claim: Claim, recorder: Recorder) -> None:
-    with observing(claim, "here-1", Tally(), recorder.tracer) as observed:
-        now = time.time_ns()
-        observed.step(Step("layer", now - 2_000_000, now - 1_000_000, layer=2))
-        observed.step(Step("result", now - 1_000_000, now))
-        assert observed.ids == {"job": "job", "trace_id": TRACE}
-    queue, span, layer = recorder.span("queue"), recorder.span("claim"), recorder.span("layer")
-    assert parent_of(queue) == parent_of(span) == CLIENT_SPAN
-    assert parent_of(layer) == parent_of(recorder.span("result")) == id_of(span)
-    assert dict(layer.attributes or {}) == {"epaas.layer": 2, "epaas.strategy": "reduce-tree", "epaas.bootstraps": 30}
-    assert (layer.start_time, layer.end_time) == (now - 2_000_000, now - 1_000_000)
-    attributes = dict(span.attributes or {})
-    assert attributes["epaas.keys"] == KEYS[:12]
-    assert attributes["epaas.worker"] == "here-1"
-    assert {name: attributes[f"epaas.{name}"] for name in ("job", "kind", "tenant", "model", "records", "attempt")} == {
-        "job": "job",
-        "kind": "predict",
-        "tenant": "default",
-        "model": "toy",
-        "records": 2,
-        "attempt": 1,
-    }
-
-
-def test_only_the_first_claim_has_waited(claim: Claim, store: JobStore, recorder: Recorder) -> None:
-    with observing(claim, "here-1", Tally(), recorder.tracer) as observed:
-        observed.child_died()
-    store.release(claim, counts_as_attempt=True)
-    with observing(claimed(store), "here-2", Tally(), recorder.tracer) as observed:
-        observed.failed(PredictionFailed.code)
-    assert [span.name for span in recorder.spans] == ["queue", "claim", "claim"]
-    first, second = (span for span in recorder.spans if span.name == "claim")
-    assert not first.status.is_ok
-    assert not second.status.is_ok
-    assert dict(second.attributes or {})["epaas.problem"] == "prediction-failed"
-    assert trace_of(first) == trace_of(second) == TRACE
-
-
-def test_a_job_without_a_trace_begins_one_with_its_wait_in_it(store: JobStore, recorder: Recorder) -> None:
-    submit(store, "job")
-    with observing(claimed(store), "here-1", Tally(), recorder.tracer):
-        pass
-    queue, span = recorder.span("queue"), recorder.span("claim")
-    assert span.parent is None
-    assert parent_of(queue) == id_of(span)
-
-
-def test_without_tracing_a_claim_has_the_jobs_id_alone(store: JobStore) -> None:
-    submit(store, "job")
-    with observing(claimed(store), "here-1", Tally()) as observed:
-        assert observed.ids == {"job": "job"}
-
-
-def test_keys_of_a_claim_are_counted_for_predictions(claim: Claim, database: Engine) -> None:
-    from epaas_server.observability.catalogue import COUNTED
-    from epaas_server.observability.tally import read_counted
-
-    tally = Tally()
-    with observing(claim, "here-1", tally) as observed:
-        observed.finished(keys_were_held=True)
-        observed.advanced(7)
-    tally.hand_over(database)
-    totals = read_counted(database, COUNTED).totals
-    assert totals["epaas_keyset_cache_hits_total"] == {(): 1}
-    assert totals["epaas_keyset_cache_misses_total"] == {(): 0}
-    assert totals["epaas_bootstraps_total"] == {(): 7}
