@@ -21,6 +21,8 @@ from typing import Any
 HEALTHY_SECONDS = 300.0
 """Patience with a busy machine."""
 
+ENDS_WITH_TESTS = ("setpriv", "--pdeathsig=KILL")
+"""Before a command: it does not outlive the tests, however they end."""
 _DEVICES = ("full", "null", "random", "urandom", "zero")
 
 
@@ -80,7 +82,10 @@ class Container:
         isolated = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child=KILL", "sh", str(script)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["nsenter", f"--net={self.network}", "--", *isolated], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*ENDS_WITH_TESTS, "nsenter", f"--net={self.network}", "--", *isolated],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         return self
 

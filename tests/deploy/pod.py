@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.container import Container
+from tests.deploy.container import ENDS_WITH_TESTS, Container
 from tests.deploy.image_building import POSTGRESQL, ROOT
 
 _LOOPBACK_UP = """
@@ -89,7 +89,7 @@ def pod(configuration: Mapping[str, Any], storage: Mapping[str, str]) -> Iterato
         folder.chmod(0o711)  # the database's user passes through
         names = " ".join(["localhost", *configuration["services"]])
         (folder / "hosts").write_text(f"127.0.0.1 {names}\n")
-        command = ["unshare", "--net", "python3", "-c", _LOOPBACK_UP]
+        command = [*ENDS_WITH_TESTS, "unshare", "--net", "python3", "-c", _LOOPBACK_UP]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as holder, ExitStack() as ends:
             ends.callback(holder.kill)
             assert holder.stdout is not None
@@ -121,7 +121,17 @@ def database(made: Pod) -> Iterator[None]:
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["nsenter", f"--net={made.network}", "--", *map(str, command), "-D", folder / "data", "-k", folder],
+            [
+                *ENDS_WITH_TESTS,
+                "nsenter",
+                f"--net={made.network}",
+                "--",
+                *map(str, command),
+                "-D",
+                folder / "data",
+                "-k",
+                folder,
+            ],
             stdout=output,
             stderr=output,
         )

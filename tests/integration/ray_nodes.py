@@ -80,7 +80,8 @@ class RayCluster:
 
     def _node(self, *arguments: str) -> Node:
         size = ["--object-store-megabytes", str(OBJECT_STORE_MEGABYTES)]
-        command = [sys.executable, "-m", "epaas_server", "ray-node", *arguments, *size]
+        ending_with_us = ["setpriv", "--pdeathsig", "TERM"]  # also where the tests are killed and stop nothing
+        command = [*ending_with_us, sys.executable, "-m", "epaas_server", "ray-node", *arguments, *size]
         log_file = self.folder / f"node-{len(self.nodes)}.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(

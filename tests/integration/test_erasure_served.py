@@ -12,6 +12,7 @@ from sqlalchemy import select
 from epaas_server.scopes import Scope
 from epaas_server.tables import metadata
 from tests.conftest import ClientKeys
+from tests.integration.processes import wait_until
 from tests.integration.tenant_making import Office, Tenant, connect, open_office, record_of
 
 KEPT_TABLES = {"audit_events", "usage"}
@@ -96,6 +97,7 @@ def test_an_erased_tenant_leaves_nothing(office: Office, keys: ClientKeys, by: s
             erased = http.delete(f"/v1/tenants/{gone.name}/data").raise_for_status().json()
     assert (erased["predictions"], erased["keysets"]) == (2, 1)
     assert files_with(blobs, results[gone.name], gone.name.encode(), *(job.encode() for job in jobs[gone.name])) == []
+    wait_until(lambda: not any(job in rows(office)["workers"] for job in jobs[gone.name]))  # which it was about
     texts = rows(office)
     for job in jobs[gone.name]:
         assert {name for name, text in texts.items() if job in text} == {"audit_events"}

@@ -127,7 +127,8 @@ def record_files(office: Office) -> set[str]:
     from epaas_server.tables import jobs
 
     with office.services.database.connect() as connection:
-        return {str(blob) for blob in connection.execute(select(jobs.c.record_blob)).scalars() if blob}
+        waiting = select(jobs.c.record_blob).where(jobs.c.state == "queued", jobs.c.record_blob.is_not(None))
+        return {str(blob) for blob in connection.execute(waiting).scalars()}
 
 
 def test_one_tenants_quota_is_not_anothers(idle: Office, keys: ClientKeys) -> None:

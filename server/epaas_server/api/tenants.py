@@ -20,7 +20,8 @@ from epaas_web.problems import problem_responses
 
 router = APIRouter(prefix="/v1", tags=["tenants"])
 
-TenantName = Annotated[str, Path(max_length=40)]
+_NAME = r"^[a-z0-9-]{1,40}$"  # what is asked for is in the audit log, which people read
+TenantName = Annotated[str, Path(pattern=_NAME)]
 
 
 class TenantUsage(Document):
@@ -84,7 +85,7 @@ def _in_utc(moment: datetime | None) -> datetime | None:
 def read_audit_log(
     services: ServicesDependency,
     caller: AdminCaller,
-    tenant: Annotated[str | None, Query(max_length=40)] = None,
+    tenant: Annotated[str | None, Query(pattern=_NAME)] = None,
     since: Annotated[
         datetime | None, Query(description="from this time on; UTC where it names no zone"), AfterValidator(_in_utc)
     ] = None,
