@@ -44,8 +44,13 @@ class ChildConfiguration:
     ray_address: str = ""
 
 
+_NICENESS = 10
+"""Evaluations take all cores for seconds and minutes; the HTTP interface and leases need one for milliseconds."""
+
+
 def main(pipe: Connection, configuration: ChildConfiguration) -> None:
     """Entry point of the process. Serves tasks from ``pipe`` until it closes."""
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the server's business
     configure_logging()
     _die_with_parent()
