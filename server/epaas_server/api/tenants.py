@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from epaas_server.api.authorisation import CALLER_ERRORS, AdminCaller, PredictingCaller, requires
 from epaas_server.api.dependencies import ServicesDependency
@@ -72,6 +72,15 @@ def erase_tenant_data(name: TenantName, services: ServicesDependency, caller: Ad
     return ErasedData(predictions=erased.predictions, keysets=erased.keysets)
 
 
+def _no_number(text: object) -> object:
+    """A number would be read as seconds since 1970, which nobody who writes one here need mean."""
+    try:
+        float(str(text))
+    except ValueError:
+        return text
+    raise ValueError("is no date and time")
+
+
 def _in_utc(moment: datetime | None) -> datetime | None:
     if moment is None or moment.tzinfo is None:
         return moment
@@ -87,7 +96,10 @@ def read_audit_log(
     caller: AdminCaller,
     tenant: Annotated[str | None, Query(pattern=_NAME)] = None,
     since: Annotated[
-        datetime | None, Query(description="from this time on; UTC where it names no zone"), AfterValidator(_in_utc)
+        datetime | None,
+        Query(description="from this time on; UTC where it names no zone"),
+        BeforeValidator(_no_number),
+        AfterValidator(_in_utc),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="the newest so many")] = 1000,
 ) -> AuditEntries:
