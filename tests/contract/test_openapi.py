@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
+from schemathesis.specs.openapi.checks import (
+    negative_data_rejection,
+    positive_data_acceptance,
+    unsupported_method,
+)
 
 from epaas_server.api.app import create_app
 from epaas_server.settings import Settings
@@ -55,7 +59,10 @@ def test_every_answer_is_documented(case: schemathesis.Case, quiet_server: Serve
     if response.status_code >= 400:
         assert response.headers["content-type"] == [PROBLEM_MEDIA_TYPE] or case.path == "/readyz"
     # a schema of strings cannot say what is a ciphertext, so that valid requests are refused with 422, as documented
-    case.validate_response(response, excluded_checks=[unsupported_method, positive_data_acceptance])
+    excluded = [unsupported_method, positive_data_acceptance]
+    if headers:  # a token was put where the generator had left it out, and members that nobody knows are ignored
+        excluded.append(negative_data_rejection)
+    case.validate_response(response, excluded_checks=excluded)
 
 
 def test_the_committed_document_is_the_servers(tmp_path: Path) -> None:
