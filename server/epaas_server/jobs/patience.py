@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
+from math import inf
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -14,7 +16,9 @@ from epaas_server.database import DATABASE_ERRORS, is_away
 _log = structlog.get_logger()
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 1.0
-"""Short: who works on a job renews its lease before others think of taking it."""
+"""Short beside the time after which jobs are taken again."""
+
+_SETTLED_SECONDS = 3.0
 
 T = TypeVar("T")
 
@@ -24,6 +28,7 @@ class Patience:
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._back_at = -inf
 
     def of(self, store: T) -> T:
         """The same store, but its methods are called again while the database is away.
@@ -34,17 +39,36 @@ class Patience:
 
     def until_answered(self, ask: Callable[[], T]) -> T:
         """Raises what ``ask`` does, but for a database that is away."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause = 0.0
         while True:
             try:
-                return ask()
+                answer = ask()
             except DATABASE_ERRORS as error:
                 if not is_away(error):
                     raise
                 _log.error("the database does not answer; it is asked again", error=str(error).splitlines()[0])
+                pause = min(2 * pause or _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
                 if self._stop.wait(pause):
                     raise
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                if pause:
+                    self._back_at = time.monotonic()
+                return answer
+
+    def when_settled(self, ask: Callable[[], T]) -> T | None:
+        """What ``ask`` returns; None while the database is away, and for some seconds afterwards.
+
+        For taking jobs: leases that ran out meanwhile are first renewed by those who are at work.
+        """
+        if time.monotonic() - self._back_at < _SETTLED_SECONDS:
+            return None
+        try:
+            return ask()
+        except DATABASE_ERRORS as error:
+            if not is_away(error):
+                raise
+            self._back_at = time.monotonic()
+            return None
 
 
 class _Asked:

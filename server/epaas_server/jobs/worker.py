@@ -62,8 +62,6 @@ START_SECONDS = 60.0
 """Within which a child must be ready."""
 _START_PAUSE_SECONDS = 1.0
 _WAIT_SECONDS = 5.0
-_OTHERS_FIRST_SECONDS = 3.0
-"""After the database was away: leases that ran out meanwhile are renewed by those who are at work, not taken."""
 
 
 def child_configuration(settings: Settings) -> ChildConfiguration:
@@ -92,14 +90,13 @@ class Worker:
         presence: WorkerPresence,
     ) -> None:
         self.stop = threading.Event()
-        patience = Patience(self.stop)
+        self._patience = patience = Patience(self.stop)
         self._settings = settings
         self._queue = store
         self._store = patience.of(store)
         self._keys = patience.of(keys)
         self._registry = patience.of(registry)
         self._calibration = patience.of(registry.calibration)
-        self._presence = patience.of(presence)
         self._blobs = blobs
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         facts = WorkerFacts(
@@ -135,19 +132,14 @@ class Worker:
                 self._announcer.leave()
 
     def _claim(self) -> Claim | None:
-        try:
-            return self._queue.claim(
+        return self._patience.when_settled(
+            lambda: self._queue.claim(
                 self._name,
                 self._settings.lease_seconds,
                 held_keys=self._held,
                 memory_bytes=self._settings.slot_evaluation_bytes,
             )
-        except DATABASE_ERRORS as error:
-            if not is_away(error):
-                raise
-            self._presence.present()  # which is when the database answers again
-            self.stop.wait(_OTHERS_FIRST_SECONDS)
-            return None
+        )
 
     def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild | None:
         """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease.
