@@ -23,6 +23,7 @@ from epaas_server.observability.tracing import current_traceparent
 from epaas_server.services import Services
 from epaas_shared.digest import digest_bytes, digest_json
 from epaas_shared.errors import (
+    EpaasError,
     EvaluationKeysNotFound,
     EvaluationTooLarge,
     IdempotencyConflict,
@@ -141,13 +142,14 @@ def _create(
     )
     check_fits(services, new)
     services.blobs.put(new.record_blob, body)
-    created = False
     try:
         prediction, created = services.jobs.submit(new)
-    finally:
-        if not created:
-            services.blobs.keep_only(f"jobs/{job_id}", None)
-    if created:
+    except EpaasError:  # whether a database that went away has kept it, nobody knows: the sweep will
+        services.blobs.keep_only(f"jobs/{job_id}", None)
+        raise
+    if not created:
+        services.blobs.keep_only(f"jobs/{job_id}", None)
+    else:
         services.audit.add(caller.tenant, caller.actor, Action.PREDICTION_ASKED, job_id)
     return prediction
 

@@ -6,16 +6,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from api_making import serving
-from sqlalchemy import Engine, text
+from job_making import upload
+from server_making import BundleParts
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tests.postgresql import Cluster
 
 from epaas_server.database import is_away, is_full, open_database
+from epaas_shared.frame import SEEDED_BYTES, RecordHeader, encode_frame
 from epaas_shared.protocol import PROBLEM_MEDIA_TYPE
 
 
@@ -60,6 +64,49 @@ def test_a_database_that_is_gone_is_answered_with_503_and_when_to_ask_again(
             assert away.headers["Retry-After"] == "5"
         own_postgresql.start()
         assert client.get("/v1/models").status_code == 200
+
+
+def test_a_prediction_whose_commit_was_not_heard_of_keeps_its_record(own_postgresql: Cluster, tmp_path: Path) -> None:
+    """The database is killed when it has committed; who asks again is told of the prediction that is there."""
+    settings = own_postgresql.settings(own_postgresql.new_database())
+    with serving(tmp_path, **settings) as (client, registry):
+        model = registry.publish(BundleParts().write(tmp_path / "toy"))
+        keys, digest = upload(registry.database, tmp_path / "data", b"keys")
+        keys.settle(digest, None)
+        bits = registry.schema(model.input_schema).bits
+        header = RecordHeader(
+            payload_bytes=bits * SEEDED_BYTES,
+            profile=model.profile,
+            input_schema=model.input_schema,
+            evaluation_keys=digest,
+            records=1,
+            bits=bits,
+        )
+        request = {
+            "params": {"model": "toy"},
+            "content": encode_frame(header, bytes(header.payload_bytes)),
+            "headers": {"Idempotency-Key": "once"},
+        }
+        inserted: list[str] = []
+
+        @event.listens_for(registry.database, "before_cursor_execute")
+        def look(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            if statement.startswith("INSERT INTO jobs"):
+                inserted.append(statement)
+
+        @event.listens_for(registry.database, "checkin")
+        def kill(*_connection: Any) -> None:
+            if len(inserted) == 1:
+                inserted.append("and killed")
+                own_postgresql.kill()
+
+        assert client.post("/v1/predictions", **request).status_code == 503
+        assert len(inserted) == 2
+        own_postgresql.start()
+        again = client.post("/v1/predictions", **request)
+        assert again.status_code == 202, again.text
+        assert len(inserted) == 2, "it is the first one"
+        assert (tmp_path / "data" / "blobs" / "jobs" / again.json()["id"] / "record").read_bytes() == request["content"]
 
 
 def failure(engine: Engine, statement: str) -> Exception:
