@@ -95,7 +95,7 @@ def raw(kind: str, *parts: bytes | Callable[[Target], bytes], is_http: bool = Fa
                 if half:
                     connection.shutdown(socket.SHUT_WR)
                 return read_reply(connection)
-            except (ConnectionError, TimeoutError):
+            except OSError:  # reset, closed, or silent for too long
                 return Reply(None)
 
     return Attack(kind, send, is_http=is_http)
