@@ -90,8 +90,11 @@ class KeyStore:
         writer: BlobWriter,
         start: FrameStart[EvaluationKeysHeader],
         tenant: str = DEFAULT_TENANT,
+        traceparent: str | None = None,
     ) -> tuple[EvaluationKeys, bool]:
         """Keep what ``writer`` received as the keys ``digest``, and queue their trial run; False if they were known.
+
+        The trial run is of the trace ``traceparent``.
 
         Raises :class:`InvalidEvaluationKeys`, :class:`DigestMismatch` and :class:`QuotaExceeded`.
         """
@@ -115,7 +118,7 @@ class KeyStore:
             with self.database.begin() as connection:
                 self.tenants.admit_keys(connection, tenant, writer.bytes)
                 connection.execute(insert(evaluation_keys).values(**row))
-                self.jobs.submit_key_check(digest, connection, tenant)
+                self.jobs.submit_key_check(digest, connection, tenant, traceparent)
         except IntegrityError:
             self.blobs.remove(blob)
             return self.get(digest, tenant), False

@@ -20,6 +20,7 @@ NETWORK = random_network(SCHEMA.bits, (4, 1), seed=70)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CLIENT_SPAN = "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{CLIENT_SPAN}-01"
+KEYS_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SECRET_QUERY = "query-that-somebody-thought-private"
 
 
@@ -59,7 +60,9 @@ def tell(server: Server, collector: Collector, token: str, keys: ClientKeys) -> 
     wrong_token = f"{token[:-4]}0000"
     with httpx.Client(base_url=server.url, timeout=60, headers={"Authorization": f"Bearer {token}"}) as http:
         uploaded = http.put(
-            f"/v1/evaluation-keys/{keys.digest}", content=keys.frame, headers={"traceparent": TRACEPARENT}
+            f"/v1/evaluation-keys/{keys.digest}",
+            content=keys.frame,
+            headers={"traceparent": f"00-{KEYS_TRACE}-{CLIENT_SPAN}-01"},
         )
         assert uploaded.status_code == 201
         jobs = []

@@ -23,6 +23,7 @@ from tests.collector import collecting
 from tests.conftest import ClientKeys, Server, write_bundle
 from tests.integration.observed_story import (
     CLIENT_SPAN,
+    KEYS_TRACE,
     NETWORK,
     SCHEMA,
     SECRET_QUERY,
@@ -58,14 +59,23 @@ def story(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> Iterato
 
 
 def test_one_trace_leads_from_the_clients_request_to_the_fetched_result(story: Story) -> None:
-    upload = story.span("PUT /v1/evaluation-keys/{digest}")
     asked, queue, claim = story.span("POST /v1/predictions"), story.span("queue"), story.span("claim")
-    assert upload.parent == asked.parent == CLIENT_SPAN, "the client's own span comes first"
+    assert asked.parent == CLIENT_SPAN, "the client's own span comes first"
     assert queue.parent == claim.parent == story.span("result fetched").parent == asked.id
     steps = [span for span in story.collector.of_trace(TRACE) if span.parent == claim.id]
     assert sorted(span.name for span in steps) == ["layer", "layer", "result"], "the key check has loaded the keys"
-    assert {upload.service, asked.service, story.span("result fetched").service} == {"epaas-api"}
+    assert {asked.service, story.span("result fetched").service} == {"epaas-api"}
     assert {span.service for span in (queue, claim, *steps)} == {"epaas-worker"}
+
+
+def test_one_trace_leads_from_the_upload_of_keys_through_their_trial_run(story: Story) -> None:
+    upload, queue, claim = (
+        story.span(name, KEYS_TRACE) for name in ("PUT /v1/evaluation-keys/{digest}", "queue", "claim")
+    )
+    assert upload.parent == CLIENT_SPAN
+    assert queue.parent == claim.parent == upload.id
+    assert claim.attributes["epaas.kind"] == "check-keys"
+    assert (upload.service, claim.service) == ("epaas-api", "epaas-worker")
 
 
 def test_spans_of_a_trace_are_in_the_order_of_what_happened(story: Story) -> None:

@@ -9,6 +9,7 @@ from epaas_server.api.authorisation import CALLER_ERRORS, PredictingCaller
 from epaas_server.api.dependencies import DigestPath, ServicesDependency
 from epaas_server.audit import Action
 from epaas_server.evaluation_keys import check_start
+from epaas_server.observability.tracing import current_traceparent
 from epaas_shared.errors import (
     DigestMismatch,
     EvaluationKeysNotFound,
@@ -73,7 +74,9 @@ async def put_evaluation_keys(
             await to_thread.run_sync(writer.write, chunk)
         if start is None:
             start = _start(beginning)
-        keys, created = await to_thread.run_sync(services.keys.add, digest, writer, start, caller.tenant)
+        keys, created = await to_thread.run_sync(
+            services.keys.add, digest, writer, start, caller.tenant, current_traceparent()
+        )
     await to_thread.run_sync(services.audit.add, caller.tenant, caller.actor, Action.KEYS_UPLOADED, digest)
     response.status_code = 201 if created else 200
     return keys

@@ -9,7 +9,7 @@ import sys
 
 from epaas_server.engine.local import ChildDied, EvaluationChild
 from epaas_server.engine.tasks import Ready
-from epaas_server.jobs.worker import START_SECONDS, child_configuration
+from epaas_server.jobs.slot_child import START_SECONDS, child_configuration
 from epaas_server.settings import Settings
 
 

@@ -67,7 +67,9 @@ class JobStore:
             raise IdempotencyConflict("this idempotency key was used for another request", field="Idempotency-Key")
         return prediction_of(earlier), False
 
-    def submit_key_check(self, digest: str, connection: Connection, tenant: str = DEFAULT_TENANT) -> None:
+    def submit_key_check(
+        self, digest: str, connection: Connection, tenant: str = DEFAULT_TENANT, traceparent: str | None = None
+    ) -> None:
         """Queue the trial run of newly uploaded evaluation keys, in the transaction that makes them known."""
         turns.come_back(connection, tenant)
         connection.execute(
@@ -79,6 +81,7 @@ class JobStore:
                 due=time.time() + turns.CHECK_SECONDS,
                 tenant=tenant,
                 evaluation_keys=digest,
+                traceparent=traceparent,
             )
         )
 

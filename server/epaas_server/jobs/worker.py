@@ -18,10 +18,7 @@ from contextlib import suppress
 import structlog
 
 from epaas_server.blobs import Blobs
-from epaas_server.circuits.library import ensure_library
 from epaas_server.database import DATABASE_ERRORS, is_away
-from epaas_server.engine.child import ChildConfiguration
-from epaas_server.engine.limits import MachineLimits
 from epaas_server.engine.local import ChildDied, EvaluationChild
 from epaas_server.engine.tasks import (
     Advanced,
@@ -32,7 +29,6 @@ from epaas_server.engine.tasks import (
     Pause,
     Paused,
     Proceed,
-    Ready,
     Refused,
     Step,
     Task,
@@ -41,6 +37,7 @@ from epaas_server.evaluation_keys import KeyStore
 from epaas_server.jobs.job import Claim, JobKind
 from epaas_server.jobs.patience import Patience
 from epaas_server.jobs.presence import Announcer, WorkerFacts, WorkerPresence
+from epaas_server.jobs.slot_child import SlotChild, child_configuration
 from epaas_server.jobs.store import JobStore, LeaseLost
 from epaas_server.observability.claims import ObservedClaim, observing
 from epaas_server.registry import Registry
@@ -58,23 +55,8 @@ from epaas_shared.errors import (
 from epaas_shared.profile import default_profile
 
 _log = structlog.get_logger()
-START_SECONDS = 60.0
-"""Within which a child must be ready."""
 _START_PAUSE_SECONDS = 1.0
 _WAIT_SECONDS = 5.0
-
-
-def child_configuration(settings: Settings) -> ChildConfiguration:
-    """Of a slot's child. Builds the circuit library first where this machine evaluates and does not have it."""
-    local = settings.engine == "local"  # else the machines of the cluster have the circuits
-    return ChildConfiguration(
-        blobs=settings.data_dir / "blobs",
-        blob_store=settings.blob_store,
-        limits=MachineLimits(settings.threads, settings.slot_keyset_bytes, settings.child_memory_bytes),
-        engine=settings.engine,
-        circuits=ensure_library(settings.cache_dir, default_profile()) if local else None,
-        ray_address=settings.ray_address,
-    )
 
 
 class Worker:
@@ -106,16 +88,13 @@ class Worker:
             memory_bytes=settings.slot_evaluation_bytes,
         )
         self._announcer = patience.of(Announcer(presence, self._name, facts))
-        self._held: tuple[str, ...] = ()  # digests of the keys that the child has in memory
-        self._digests: dict[str, str] = {}  # of keys, by their blobs
-        self._child: EvaluationChild | None = None
+        self._slot = SlotChild(child_configuration(settings))
 
     def run(self) -> None:
-        configuration = child_configuration(self._settings)
         _log.info("worker ready", worker=self._name, threads=self._settings.threads)
         try:
             while not self.stop.is_set():
-                child = self._ready_child(configuration)
+                child = self._slot.ready()
                 claim = self._claim() if child else None
                 if child and claim:
                     self._announcer.say(job=claim.id)
@@ -127,7 +106,7 @@ class Worker:
             if not (self.stop.is_set() and is_away(error)):
                 raise
         finally:
-            self._drop_child()
+            self._slot.drop()
             with suppress(*DATABASE_ERRORS):
                 self._announcer.leave()
 
@@ -136,27 +115,10 @@ class Worker:
             lambda: self._queue.claim(
                 self._name,
                 self._settings.lease_seconds,
-                held_keys=self._held,
+                held_keys=self._slot.held_keys,
                 memory_bytes=self._settings.slot_evaluation_bytes,
             )
         )
-
-    def _ready_child(self, configuration: ChildConfiguration) -> EvaluationChild | None:
-        """A child that takes tasks, started before a job is claimed, so that starting costs no job its lease.
-
-        None where it does not start; the reason is in the log.
-        """
-        if self._child is not None and self._child.alive:
-            return self._child
-        self._drop_child()
-        self._child = EvaluationChild(configuration)
-        try:
-            if not isinstance(self._child.hear(START_SECONDS), Ready):
-                raise ChildDied("not ready in time")
-        except ChildDied as death:
-            _log.error("the evaluation child does not start", reason=str(death))
-            self._drop_child()
-        return self._child
 
     def _work(self, claim: Claim, child: EvaluationChild) -> None:
         with observing(claim, self._name, self._announcer.tally) as observed:
@@ -175,13 +137,12 @@ class Worker:
             _log.info("job finished")
         except LeaseLost:
             _log.info("job is no longer ours")
-            self._drop_child()
-            if not self._store.is_wanted(claim):  # the child may have written after the blobs were removed
-                self._tidy(claim, None)
+            self._slot.drop()
+            self._tidy_unwanted(claim)
         except ChildDied as death:
             _log.warning("the evaluation child died", reason=str(death))
             observed.child_died()
-            self._drop_child()
+            self._slot.drop()
             self._after_death(claim, observed)
         except StorageFull as full:
             _log.error("the disk is full; the job waits", detail=full.detail)
@@ -197,7 +158,7 @@ class Worker:
 
     def _task(self, claim: Claim, observed: ObservedClaim) -> Task:
         keys_blob = self._keys.usable(claim.evaluation_keys, claim.tenant)
-        self._digests[keys_blob] = claim.evaluation_keys
+        self._slot.given(keys_blob, claim.evaluation_keys)
         if claim.kind is JobKind.CHECK_KEYS:
             return CheckKeys(
                 evaluation_keys=claim.evaluation_keys,
@@ -262,15 +223,13 @@ class Worker:
                 self._announcer.say()
                 last_beat = time.monotonic()
             if self.stop.is_set():
-                self._drop_child()
+                self._slot.drop()
                 self._store.release(claim, counts_as_attempt=False)
                 raise LeaseLost(claim.id)
 
-    def _remember(self, held_keys: tuple[str, ...]) -> None:
-        """Which keysets the child has in memory, by their blobs."""
-        self._digests = {blob: digest for blob, digest in self._digests.items() if blob in held_keys}
-        self._held = tuple(self._digests.values())
-        self._announcer.say(held_keysets=len(held_keys))
+    def _remember(self, keys_blobs: tuple[str, ...]) -> None:
+        self._slot.holds(keys_blobs)
+        self._announcer.say(held_keysets=len(keys_blobs))
 
     def _learn(self, claim: Claim, finished: Finished, seconds: float) -> None:
         """What an evaluation, or the trial run of keys, says of this machine's speed."""
@@ -296,10 +255,16 @@ class Worker:
             else:
                 self._store.fail(claim, outcome)
                 observed.failed(outcome.code)
-        except (LeaseLost, PredictionNotFound):  # it is another's by now, or erased
+        except (LeaseLost, PredictionNotFound):  # it is another's by now, or cancelled or erased
+            self._tidy_unwanted(claim)
             return
         if claim.kind is JobKind.PREDICT:
             self._tidy(claim, kept)
+
+    def _tidy_unwanted(self, claim: Claim) -> None:
+        """The child may have written after the blobs of a job that was cancelled or erased were removed."""
+        if not self._store.is_wanted(claim):
+            self._tidy(claim, None)
 
     def _tidy(self, claim: Claim, kept: str | None) -> None:
         """Remove what the evaluation left behind; where the store is away, it stays for who looks for such things."""
@@ -319,12 +284,6 @@ class Worker:
     def _give_back(self, claim: Claim, *, counts_as_attempt: bool) -> None:
         with suppress(LeaseLost):
             self._store.release(claim, counts_as_attempt=counts_as_attempt)
-
-    def _drop_child(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
-            self._held = ()
 
 
 def _bootstraps_at_start(claim: Claim) -> int:
