@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Engine, Row, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from epaas_server.cost import EvaluationCost, Rates
@@ -17,22 +16,27 @@ _WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """Of one profile, at one moment."""
+
+    rates: Rates
+    correction: float
+    """What evaluations took, as a multiple of what the rates say."""
+
+    def seconds(self, cost: EvaluationCost, records: int = 1) -> float:
+        """How long an evaluation will take here, alone."""
+        return float(cost.seconds(self.rates, records) * self.correction)
+
+
+@dataclass(frozen=True)
 class Calibration:
     database: Engine
 
-    def rates(self, profile: str) -> Rates | None:
-        """The rates measured for a profile; None before the first client's keys were tried."""
-        row = self._row(profile)
-        return None if row is None else Rates.model_validate(row.rates)
-
-    def seconds(self, cost: EvaluationCost, profile: str, records: int = 1) -> float | None:
-        """How long an evaluation will take here, alone; None before the first client's keys were tried."""
-        row = self._row(profile)
-        return None if row is None else float(cost.seconds(Rates.model_validate(row.rates), records) * row.correction)
-
-    def _row(self, profile: str) -> Row[Any] | None:
+    def of(self, profile: str) -> Calibrated | None:
+        """What is known for a profile; None before the first client's keys were tried."""
         with reading(self.database) as connection:
-            return connection.execute(select(calibration).filter_by(profile=profile)).first()
+            row = connection.execute(select(calibration).filter_by(profile=profile)).first()
+        return None if row is None else Calibrated(Rates.model_validate(row.rates), row.correction)
 
     def measured(self, profile: str, rates: Rates) -> None:
         """Remember newly measured rates; of several workers that measure at once, the last one's."""
@@ -48,9 +52,9 @@ class Calibration:
         What it took is compared with the rates alone, not with what was predicted when it was queued: of many jobs
         that were queued together each would correct the same error once more.
         """
-        rates = self.rates(profile)
-        if rates is None:
+        known = self.of(profile)
+        if known is None:
             return
-        moved = (1 - _WEIGHT) * calibration.c.correction + _WEIGHT * took / cost.seconds(rates, records)
+        moved = (1 - _WEIGHT) * calibration.c.correction + _WEIGHT * took / cost.seconds(known.rates, records)
         with self.database.begin() as connection:
             connection.execute(update(calibration).filter_by(profile=profile).values(correction=moved))

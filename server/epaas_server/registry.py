@@ -21,11 +21,11 @@ from epaas_server.calibration import Calibration
 from epaas_server.cost import EvaluationCost
 from epaas_server.database import reading
 from epaas_server.plan import Plan, cost_of, make_plan
+from epaas_server.served_version import ServedVersion
 from epaas_server.tables import model_versions
 from epaas_shared.bundle import MANIFEST_FILE, REPORT_FILE, SCHEMA_FILE, WEIGHTS_FILE, BundleManifest
 from epaas_shared.errors import InvalidBundle, ModelNotFound, SchemaNotFound
-from epaas_shared.profile import profile_by_digest
-from epaas_shared.protocol import Alias, Cost, Model, ModelVersion, ModelVersions
+from epaas_shared.protocol import Alias, Model, ModelVersion, ModelVersions
 from epaas_shared.report import Report, read_report
 from epaas_shared.schema import InputSchema
 
@@ -73,7 +73,8 @@ class Registry:
         report = _report(bundle)
         plan = make_plan(bundle, strategies, trust_measured_ranges=trust_measured_ranges)
         planned = _planned(bundle, plan)
-        self.acceptance.check(report, self.calibration.seconds(cost_of(bundle, plan), bundle.manifest.profile))
+        calibrated = self.calibration.of(bundle.manifest.profile)
+        self.acceptance.check(report, None if calibrated is None else calibrated.seconds(cost_of(bundle, plan)))
         with reading(self.database) as connection:
             _check_task(connection, bundle)
         self.bundles.keep(bundle)
@@ -141,10 +142,6 @@ class Registry:
             connection.execute(update(model_versions).filter_by(name=name, version=model.version).values(**planned))
         return self.version(name, model.version)
 
-    def plan(self, model: ModelVersion) -> Plan:
-        """How a version is evaluated at present."""
-        return Plan.model_validate(self._row(model.name, model.version).plan)
-
     def cost(self, digest: str, plan: Plan) -> EvaluationCost | None:
         """What a record of a bundle costs by this plan; None where the bundle's version has another by now."""
         with reading(self.database) as connection:
@@ -153,50 +150,19 @@ class Registry:
             return None
         return EvaluationCost.model_validate(row.cost)
 
-    def predicted_seconds(self, model: ModelVersion, records: int) -> float | None:
-        """How long a prediction of so many records will take here, alone."""
-        cost = EvaluationCost.model_validate(self._row(model.name, model.version).cost)
-        return self.calibration.seconds(cost, model.profile, records)
-
-    def predicted_memory_bytes(self, model: ModelVersion, records: int) -> int | None:
-        """Peak memory of evaluating so many records at once; None before the first client's keys were tried."""
-        rates = self.calibration.rates(model.profile)
-        cost = EvaluationCost.model_validate(self._row(model.name, model.version).cost)
-        return None if rates is None else cost.memory_bytes(rates, profile_by_digest(model.profile), records)
-
     def versions(self) -> list[ModelVersion]:
         """The stable version of each model, by name; a model that has none is left out."""
         with reading(self.database) as connection:
             names = connection.execute(select(model_versions.c.name).distinct().order_by(model_versions.c.name))
             rows = [connection.execute(releases.stable_version(name)).first() for name in names.scalars()]
-        return [self._document(row) for row in rows if row is not None]
+        return [self._served(row).model for row in rows if row is not None]
 
     def version(self, name: str, version: int | None = None) -> ModelVersion:
         """One version, the stable one where none is given. Raises :class:`ModelNotFound`."""
-        row = self._row(name, version)
-        return self._document(row)
+        return self.served(name, version).model
 
-    def model(self, name: str) -> Model:
-        """The stable version, and what the aliases name. Raises :class:`ModelNotFound`."""
-        with reading(self.database) as connection:
-            row = connection.execute(releases.stable_version(name)).first()
-            aliases = releases.aliases(connection, name)
-        if row is None:
-            raise _not_found(name, None)
-        return Model(**dict(self._document(row)), aliases=aliases)
-
-    def versions_of(self, name: str) -> ModelVersions:
-        """All versions of a model, what its aliases name and what was stable. Raises :class:`ModelNotFound`."""
-        with reading(self.database) as connection:
-            query = select(model_versions).filter_by(name=name).order_by(model_versions.c.version)
-            rows = connection.execute(query).all()
-            aliases, history = releases.aliases(connection, name), releases.history(connection, name)
-        if not rows:
-            raise _not_found(name, None)
-        versions = [self._document(row) for row in rows]
-        return ModelVersions(name=name, aliases=aliases, versions=versions, history=history)
-
-    def _row(self, name: str, version: int | None) -> Row[Any]:
+    def served(self, name: str, version: int | None = None) -> ServedVersion:
+        """One version as :meth:`version`, with how it is evaluated and what that takes."""
         query = (
             releases.stable_version(name)
             if version is None
@@ -206,7 +172,30 @@ class Registry:
             row = connection.execute(query).first()
         if row is None:
             raise _not_found(name, version)
-        return row
+        return self._served(row)
+
+    def model(self, name: str) -> Model:
+        """The stable version, and what the aliases name. Raises :class:`ModelNotFound`."""
+        with reading(self.database) as connection:
+            row = connection.execute(releases.stable_version(name)).first()
+            aliases = releases.aliases(connection, name)
+        if row is None:
+            raise _not_found(name, None)
+        return Model(**dict(self._served(row).model), aliases=aliases)
+
+    def versions_of(self, name: str) -> ModelVersions:
+        """All versions of a model, what its aliases name and what was stable. Raises :class:`ModelNotFound`."""
+        with reading(self.database) as connection:
+            query = select(model_versions).filter_by(name=name).order_by(model_versions.c.version)
+            rows = connection.execute(query).all()
+            aliases, history = releases.aliases(connection, name), releases.history(connection, name)
+        if not rows:
+            raise _not_found(name, None)
+        versions = [self._served(row).model for row in rows]
+        return ModelVersions(name=name, aliases=aliases, versions=versions, history=history)
+
+    def _served(self, row: Row[Any]) -> ServedVersion:
+        return ServedVersion.of(row, self.calibration.of(row.manifest["profile"]))
 
     def report_file(self, model: ModelVersion) -> bytes:
         """The report as it came with the bundle, JSON."""
@@ -227,35 +216,6 @@ class Registry:
         if bundle is None:
             raise SchemaNotFound("no published model has this input schema", field="digest")
         return InputSchema.model_validate_json(self.bundles.file(bundle, SCHEMA_FILE))
-
-    def _document(self, row: Row[Any]) -> ModelVersion:
-        manifest = BundleManifest.model_validate(row.manifest)
-        profile = profile_by_digest(manifest.profile)
-        cost = EvaluationCost.model_validate(row.cost)
-        rates = self.calibration.rates(manifest.profile)
-        return ModelVersion(
-            name=row.name,
-            version=row.version,
-            title=manifest.title,
-            digest=row.digest,
-            task=row.task,
-            input_schema=manifest.input_schema,
-            profile=manifest.profile,
-            profile_name=profile.name,
-            security_bits=profile.security_bits,
-            log2_p_error=profile.log2_p_error,
-            output=manifest.output,
-            scores=manifest.scores,
-            cost=Cost(
-                bootstraps=cost.bootstraps,
-                depth=cost.depth,
-                seconds=self.calibration.seconds(cost, manifest.profile),
-                memory_bytes=None if rates is None else cost.memory_bytes(rates, profile),
-                record_bytes=cost.record_bytes(),
-                result_bytes=cost.result_bytes(profile),
-            ),
-            published_at=row.published_at,
-        )
 
 
 def _report(bundle: Bundle) -> Report:

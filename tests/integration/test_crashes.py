@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import TOY_SCHEMA, ClientKeys, Server, random_network, random_records, upload_keys, write_bundle
-from tests.integration.processes import alive, children, evaluation_children, wait_until, workers
+from tests.integration.processes import alive, children, evaluation_children, wait_for_layer, wait_until, workers
 
 NETWORK = random_network(TOY_SCHEMA.bits, (20, 20, 1), seed=31)
 """Three layers, so that a job can be hit between its checkpoints."""
@@ -33,7 +33,7 @@ def idle(make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path) -
 def busy(idle: Server, keys: ClientKeys) -> tuple[Server, str]:
     """A server that has finished the first layer of a prediction, and the prediction's id."""
     server, job = idle, submit(idle, keys)
-    wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))
+    wait_for_layer(server, job)
     return server, job
 
 
@@ -68,7 +68,7 @@ def test_a_child_that_hangs_is_killed_and_its_job_goes_on(
     server.options["stall_seconds"] = "20"
     server.start()
     job = submit(server, keys)
-    wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{job}/*-layer-1")))
+    wait_for_layer(server, job)
     (child,) = evaluation_children(workers(server)[0])
     os.kill(child, signal.SIGSTOP)
     check_finished(server, job, keys)

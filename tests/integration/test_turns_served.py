@@ -9,7 +9,7 @@ import pytest
 
 from epaas_client.client import Client
 from tests.conftest import TOY_NETWORK, TOY_SCHEMA, ClientKeys, Server, random_network, random_records, write_bundle
-from tests.integration.processes import wait_until
+from tests.integration.processes import wait_for_layer
 
 LONG = random_network(TOY_SCHEMA.bits, (24, 24, 24, 1), seed=41)
 RECORDS = random_records(TOY_SCHEMA, 8, seed=42)
@@ -27,7 +27,7 @@ def test_a_short_prediction_overtakes_a_long_one_that_runs(
         client.upload_keys(keys.frame)
         client.submit("short", RECORDS[0], keys.secret).wait()  # keys are checked, speeds known
         long = client.submit("long", RECORDS, keys.secret)
-        wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{long.id}/*-layer-1")))
+        wait_for_layer(server, long.id)
         short = client.submit("short", RECORDS[0], keys.secret)
         short.wait()
         assert not client.job(long.id).refresh().state.finished

@@ -20,6 +20,7 @@ from epaas_server.audit import Action
 from epaas_server.jobs.job import NewPrediction, new_job_id
 from epaas_server.observability.claims import fetching_result
 from epaas_server.observability.tracing import current_traceparent
+from epaas_server.served_version import ServedVersion
 from epaas_server.services import Services
 from epaas_shared.digest import digest_bytes, digest_json
 from epaas_shared.errors import (
@@ -46,7 +47,6 @@ from epaas_shared.protocol import (
     MAX_VERSION,
     RECORD_MEDIA_TYPE,
     RESULT_MEDIA_TYPE,
-    ModelVersion,
     Prediction,
     PredictionState,
 )
@@ -114,29 +114,28 @@ def _create(
     idempotency_key: str | None,
     evaluation_keys: str | None,
 ) -> Prediction:
-    served = services.registry.version(model, version)
+    served = services.registry.served(model, version)
     header, payload = decode_frame(body, RecordHeader)
     _check_record(services, served, header, payload)
     if evaluation_keys not in (None, header.evaluation_keys):
         raise KeyMismatch("the record was encrypted under other keys than those asked for", field="evaluation-keys")
     services.keys.usable(header.evaluation_keys, caller.tenant)
     job_id = new_job_id()
-    plan = services.registry.plan(served)
     new = NewPrediction(
         id=job_id,
-        model_name=served.name,
-        model_version=served.version,
-        model_digest=served.digest,
+        model_name=served.model.name,
+        model_version=served.model.version,
+        model_digest=served.model.digest,
         evaluation_keys=header.evaluation_keys,
         records=header.records,
         record_blob=f"jobs/{job_id}/record",
-        plan=plan,
-        bootstraps_total=header.records * sum(layer.bootstraps for layer in plan.layers),
-        predicted_seconds=services.registry.predicted_seconds(served, header.records),
+        plan=served.plan,
+        bootstraps_total=header.records * sum(layer.bootstraps for layer in served.plan.layers),
+        predicted_seconds=served.seconds(header.records),
         idempotency_key=idempotency_key if idempotency_key is not None else job_id,
         request_digest=digest_json([model, version, digest_bytes(body)]),
         record_bytes=len(body),
-        predicted_memory_bytes=services.registry.predicted_memory_bytes(served, header.records),
+        predicted_memory_bytes=served.memory_bytes(header.records),
         tenant=caller.tenant,
         traceparent=current_traceparent(),
     )
@@ -154,8 +153,9 @@ def _create(
     return prediction
 
 
-def _check_record(services: Services, model: ModelVersion, header: RecordHeader, payload: bytes) -> None:
+def _check_record(services: Services, served: ServedVersion, header: RecordHeader, payload: bytes) -> None:
     """Refuse by the header what cannot be evaluated; the ciphertexts themselves can be any bytes."""
+    model, bits = served.model, served.cost.inputs
     profile_by_digest(header.profile)
     if header.input_schema != model.input_schema:
         raise InvalidCiphertext(
@@ -169,7 +169,6 @@ def _check_record(services: Services, model: ModelVersion, header: RecordHeader,
             field="body.records",
             hint="send several predictions",
         )
-    bits = services.registry.schema(model.input_schema).bits
     if header.bits != bits or len(payload) != header.records * bits * SEEDED_BYTES:
         raise InvalidCiphertext(
             f"{header.records} records of {header.bits} bits in {len(payload)} bytes; "

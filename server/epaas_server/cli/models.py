@@ -129,7 +129,7 @@ def models(data_dir: DataDir = None, as_json: Json = False) -> None:
     """List the stable version of every published model, and how it is evaluated."""
 
     registry = services_of(data_dir).registry
-    planned = [(model, registry.plan(model)) for model in registry.versions()]
+    planned = [(model, registry.served(model.name, model.version).plan) for model in registry.versions()]
     lines = [f"{model.name} version {model.version}: {model.title} ({_summary(plan)})" for model, plan in planned]
     documents = [{**model.model_dump(mode="json"), "plan": plan.model_dump(mode="json")} for model, plan in planned]
     result({"models": documents}, "\n".join(lines), as_json)
@@ -144,7 +144,7 @@ def _note(services: Services, action: str, subject: str) -> None:
 
 
 def _planned_result(registry: Registry, model: ModelVersion, as_json: bool) -> None:
-    plan = registry.plan(model)
+    plan = registry.served(model.name, model.version).plan
     if not plan.hides_weights:
         warn("the cost of a request will say which weights of this model are zero, and something of its thresholds")
     if not plan.exact:

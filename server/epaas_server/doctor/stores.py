@@ -192,7 +192,7 @@ def models(patient: Patient) -> Iterator[Finding]:
                 f"publish bundle {model.digest[:12]} once more, or restore it from a backup",
             )
             continue
-        needed = registry.predicted_memory_bytes(model, 1)
+        needed = model.cost.memory_bytes
         if needed is not None and settings.workers and needed > settings.slot_evaluation_bytes:
             wrong = True
             yield error(

@@ -163,7 +163,7 @@ class Worker:
             return CheckKeys(
                 evaluation_keys=claim.evaluation_keys,
                 keys_blob=keys_blob,
-                calibrate=self._calibration.rates(default_profile().digest) is None,
+                calibrate=self._calibration.of(default_profile().digest) is None,
                 ids=observed.ids,
             )
         assert claim.model_digest is not None

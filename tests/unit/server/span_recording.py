@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,6 +25,13 @@ class Recorder:
     @property
     def spans(self) -> list[ReadableSpan]:
         return list(self._exporter.get_finished_spans())
+
+    def ended(self, count: int) -> list[ReadableSpan]:
+        """So many spans, waited for: a request's span ends after its answer was sent."""
+        deadline = time.monotonic() + 10
+        while len(self.spans) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self.spans
 
     def span(self, name: str) -> ReadableSpan:
         (found,) = [span for span in self.spans if span.name == name]

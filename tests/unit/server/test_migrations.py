@@ -135,7 +135,7 @@ def test_what_an_earlier_release_kept_is_used(earlier: Engine, kind: str, tmp_pa
     registry = Registry(earlier, BundleStore(tmp_path / "bundles"))
     assert registry.version("toy").version == KEPT["stable"]
     assert [version.title for version in registry.versions_of("toy").versions] == ["Toy 1", "Toy 2", "Toy 3"]
-    assert Calibration(earlier).rates(default_profile().digest) is not None
+    assert Calibration(earlier).of(default_profile().digest) is not None
     assert tenants.used(DEFAULT_TENANT).keysets == 3
 
 

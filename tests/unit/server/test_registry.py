@@ -135,14 +135,14 @@ def test_measured_rates_price_a_model(registry: Registry, tmp_path: Path, profil
     model = registry.publish(BundleParts().write(tmp_path / "bundle"))
     registry.calibration.measured("0" * 64, RATES)
     assert registry.version("toy").cost == model.cost
-    assert registry.predicted_seconds(model, 1) is None
+    assert registry.served("toy").seconds(1) is None
     registry.calibration.measured(profile.digest, RATES)
     alone = (1 + 0.14) + (1 + 0.14) + (2 * 5 + 1 * 2) * 0.001 + 5 * 0.0001 + 0.00001
     priced = registry.version("toy").cost
     assert priced.seconds == pytest.approx(alone)
     assert priced.memory_bytes == RATES.base_bytes + (5 + 2 * 2) * 2049 * 8
-    assert registry.predicted_seconds(model, 1) == priced.seconds
-    assert registry.predicted_seconds(model, 2) == pytest.approx(2 * alone - 2 * 1.14)
+    assert registry.served("toy").seconds(1) == priced.seconds
+    assert registry.served("toy").seconds(2) == pytest.approx(2 * alone - 2 * 1.14)
     assert priced.model_copy(update={"seconds": None, "memory_bytes": None}) == model.cost
 
 

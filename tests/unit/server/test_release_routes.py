@@ -104,7 +104,7 @@ def test_how_layers_are_evaluated_can_be_said(provider: Provider) -> None:
     published = provider.publish("one", strategy=["reduce-tree", "accumulate"])
     assert published.status_code == 201
     model = provider.registry.version("toy", 1)
-    assert provider.registry.plan(model).strategies == ["reduce-tree", "accumulate"]
+    assert provider.registry.served(model.name, model.version).plan.strategies == ["reduce-tree", "accumulate"]
     assert published.json()["cost"]["bootstraps"] == model.cost.bootstraps
     refused = problem(provider.publish("two", strategy="quantum"), 422, "invalid-input")
     assert refused.field == "strategy"

@@ -281,5 +281,5 @@ def test_a_candidate_is_planned_by_its_number(registry: Registry, tmp_path: Path
     registry.publish(titled("two", tmp_path), alias=Alias.CANDIDATE)
     changed = registry.change_plan("toy", ["reduce-tree"], version=2)
     assert changed.version == 2
-    assert registry.plan(changed).strategies == ["reduce-tree"] * 2
-    assert registry.plan(registry.version("toy")).strategies == ["accumulate"] * 2
+    assert registry.served(changed.name, changed.version).plan.strategies == ["reduce-tree"] * 2
+    assert registry.served("toy").plan.strategies == ["accumulate"] * 2

@@ -165,20 +165,20 @@ def test_requests_of_one_connection_do_not_share_a_trace(traced: httpx.Client, r
     assert first == TRACE
     assert second not in (None, TRACE)
     assert third is None
-    assert [trace_of(span) for span in recorder.spans] == [TRACE, second]
+    assert [trace_of(span) for span in recorder.ended(2)] == [TRACE, second]
 
 
 def test_reading_is_a_span_where_the_client_traces_it(traced: httpx.Client, recorder: Recorder) -> None:
     assert traced.get("/v1/things/one").json() == {"trace": None}
     assert traced.get("/v1/things/one", headers={"traceparent": TRACEPARENT}).json() == {"trace": TRACE}
-    (span,) = recorder.spans
+    (span,) = recorder.ended(1)
     assert span.name == "GET /v1/{kind}/{thing}"
     assert parent_of(span) == CLIENT_SPAN
 
 
 def test_a_request_that_breaks_is_an_error_without_its_words(traced: httpx.Client, recorder: Recorder) -> None:
     assert traced.post("/v1/things/broken?private=query").status_code == 500
-    (span,) = recorder.spans
+    (span,) = recorder.ended(1)
     assert not span.status.is_ok
     assert span.events == ()
     assert dict(span.attributes or {}) == {
@@ -191,7 +191,7 @@ def test_a_request_that_breaks_is_an_error_without_its_words(traced: httpx.Clien
 
 def test_only_what_looks_like_an_id_is_told(recorder: Recorder, traced: httpx.Client) -> None:
     traced.post("/v1/evaluation-keys/epaas_0123456789abcdef_secret")
-    (span,) = recorder.spans
+    (span,) = recorder.ended(1)
     assert "secret" not in span.to_json()
 
 
