@@ -13,13 +13,14 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from epaas_server.admission import check_fits
-from epaas_server.api.authorisation import CALLER_ERRORS, Caller, PredictingCaller
+from epaas_server.api.authorisation import CALLER_ERRORS, Caller, PredictingCaller, requires
 from epaas_server.api.dependencies import PredictionId, ServicesDependency
 from epaas_server.api.watching import WatchDependency
 from epaas_server.audit import Action
 from epaas_server.jobs.job import NewPrediction, new_job_id
 from epaas_server.observability.claims import fetching_result
 from epaas_server.observability.tracing import current_traceparent
+from epaas_server.scopes import Scope
 from epaas_server.served_version import ServedVersion
 from epaas_server.services import Services
 from epaas_shared.digest import digest_bytes, digest_json
@@ -59,6 +60,9 @@ router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 _BODY = {"requestBody": {"required": True, "content": {RECORD_MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 _TAKING_IN = CapacityLimiter(4)
 """Threads that take predictions in. They wait for the disk and for one another; those who ask how things are do not."""
+_WOKEN = CapacityLimiter(4)
+"""Threads that look again for those who waited: many are woken at once."""
+TakenInCaller = Annotated[Caller, requires(Scope.PREDICT, _TAKING_IN)]
 PreferHeader = Annotated[str, Header(description="`wait=N`: answer when finished, or after N seconds")]
 
 
@@ -85,7 +89,7 @@ async def create_prediction(
     request: Request,
     response: Response,
     services: ServicesDependency,
-    caller: PredictingCaller,
+    caller: TakenInCaller,
     model: Annotated[str, Query(max_length=100)],
     version: Annotated[
         int | None, Query(ge=1, le=MAX_VERSION, description="the stable one where none is given")
@@ -195,7 +199,7 @@ async def get_prediction(
     begin = time.monotonic()
     await watch.changed(prediction, seconds, finished=True)
     note_waiting(request, time.monotonic() - begin)
-    return await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant)
+    return await to_thread.run_sync(services.jobs.get, prediction_id, caller.tenant, limiter=_WOKEN)
 
 
 async def _own_prediction(
@@ -223,7 +227,7 @@ async def stream_prediction_events(
             if prediction.state.finished:
                 return
             await watch.changed(prediction)
-            prediction = await to_thread.run_sync(services.jobs.get, prediction.id, caller.tenant)
+            prediction = await to_thread.run_sync(services.jobs.get, prediction.id, caller.tenant, limiter=_WOKEN)
 
 
 @router.get(
