@@ -6,7 +6,7 @@ PYTHON := $(shell for python in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test test-postgresql test-fast hostile check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models faults bench-load bench-soak experiments thesis-table thesis-figures search docs images clean
+.PHONY: help install demo test test-long test-postgresql test-fast hostile check format bench bench-parameters bench-circuits bench-networks bench-cost bench-fan-out bench-accuracy bench-models faults bench-load bench-soak experiments thesis-table thesis-figures search docs images clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,18 +23,23 @@ $(INSTALLED): pyproject.toml requirements/constraints.txt
 demo: $(INSTALLED)  ## One real encrypted prediction, end to end
 	$(BIN)/python examples/demo.py
 
-test: $(INSTALLED)  ## All tests, on two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
+
+test: $(INSTALLED)  ## All tests but the long ones, on two processes
+	$(TEST) -m "not long"
+
+test-long: $(INSTALLED)  ## Those that `make test` leaves out for their length: a minute without a database, a cluster that dies
+	$(TEST) -m long
 
 ON_POSTGRESQL := tests/contract $(addprefix tests/unit/server/test_,metrics.py release_routes.py report_routes.py) \
-	$(addprefix tests/integration/test_,concurrency.py crashes.py erasure_served.py quotas_served.py releases_served.py \
+	$(addprefix tests/integration/test_,concurrency.py erasure_served.py quotas_served.py releases_served.py \
 	tenants_served.py turns_served.py)
 
 test-postgresql: $(INSTALLED)  ## Those tests of a server that depend on its database once more, on PostgreSQL
-	EPAAS_TEST_DATABASE=postgresql $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ON_POSTGRESQL)
+	EPAAS_TEST_DATABASE=postgresql $(TEST) -m "not long" $(ON_POSTGRESQL)
 
 test-fast: $(INSTALLED)  ## The tests that take no more than a few seconds each
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
+	$(TEST) -m "not slow and not long"
 
 hostile: $(INSTALLED)  ## 5,000 malformed requests by a seed and twenty damaged keysets: what became of the server, as JSON
 	$(BIN)/python -m tests.hostile --seed $(or $(SEED),1)

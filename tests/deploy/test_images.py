@@ -180,6 +180,7 @@ def test_events_are_seen_as_they_happen(
     assert label == plain_label(published, row)
 
 
+@pytest.mark.long
 def test_a_cluster_evaluates_in_place_of_the_workers(
     deployment: Deployment, record: tuple[Path, dict[str, float]], published: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from tests.conftest import TOY_SCHEMA, ClientKeys, Server, random_network, rando
 from tests.integration.processes import wait_until
 
 HERE = Path(__file__).parent
-FULL = os.environ.get("EPAAS_TEST_FAULTS") == "full"
-"""Faults as long and as many as they are in `make test-faults`; else as short as will show the same."""
 NETWORK = random_network(TOY_SCHEMA.bits, (12, 12, 1), seed=91)
 """Three layers, so that a fault can come between two checkpoints."""
 RECORDS = random_records(TOY_SCHEMA, 2, seed=92)

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ClientKeys, Server
-from tests.faults.conftest import FULL, NETWORK, check_finished, submit, with_model
+from tests.faults.conftest import NETWORK, check_finished, submit, with_model
 from tests.integration.processes import children, wait_until, workers
 from tests.postgresql import Cluster
 
 DAY, HOUR = 86_400, 3_600
-JUMPS = (DAY, -DAY, HOUR, -HOUR) if FULL else (DAY, -DAY)
+JUMPS = [pytest.param((DAY, -DAY), id="days"), pytest.param((HOUR, -HOUR), id="hours", marks=pytest.mark.long)]
 """Seconds from the true time; between them it is the true time again."""
 
 
@@ -70,9 +70,9 @@ def started(
         return make_server(workers="2", threads="1", lease_seconds="3", heartbeat_seconds="0.2", **options)
 
 
-def run_through_jumps(server: Server, keys: ClientKeys, clock: Clock) -> None:
+def run_through(jumps: tuple[int, ...], server: Server, keys: ClientKeys, clock: Clock) -> None:
     """Each jump, there and back, comes while a job runs."""
-    for jump in JUMPS:
+    for jump in jumps:
         job = submit(server, keys)
         for layer, seconds in ((1, jump), (2, 0)):
             wait_until(lambda job=job, layer=layer: _written(server, job) >= layer)  # type: ignore[misc]
@@ -90,7 +90,9 @@ def _written(server: Server, job: str) -> int:
     return len(NETWORK.layers) if finished else max(layers, default=0)
 
 
+@pytest.mark.parametrize("jumps", JUMPS)
 def test_the_clock_of_the_server_jumps(
+    jumps: tuple[int, ...],
     make_server: Callable[..., Server],
     clock: Clock,
     keys: ClientKeys,
@@ -99,7 +101,7 @@ def test_the_clock_of_the_server_jumps(
 ) -> None:
     """With SQLite it is that of the database too, by which leases go."""
     server = with_model(started(make_server, clock, monkeypatch), keys, tmp_path / "bundle")
-    run_through_jumps(server, keys, clock)
+    run_through(jumps, server, keys, clock)
 
 
 def test_a_worker_that_dies_when_the_clock_has_gone_back_a_day_is_not_waited_for_until_tomorrow(
@@ -120,7 +122,9 @@ def test_a_worker_that_dies_when_the_clock_has_gone_back_a_day_is_not_waited_for
     check_finished(server, job, keys)
 
 
+@pytest.mark.parametrize("jumps", JUMPS)
 def test_the_clock_of_postgresql_jumps(
+    jumps: tuple[int, ...],
     make_server: Callable[..., Server],
     own_postgresql: Cluster,
     clock: Clock,
@@ -136,4 +140,4 @@ def test_the_clock_of_postgresql_jumps(
         own_postgresql.start()
     server = started(make_server, None, monkeypatch, **own_postgresql.settings(database))
     with_model(server, keys, tmp_path / "bundle")
-    run_through_jumps(server, keys, clock)
+    run_through(jumps, server, keys, clock)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that answers nothing for a minute, and one whose wire is cut: who asked is answered afterwards."""
+"""A PostgreSQL that answers nothing for a while, and one whose wire is cut: who asked is answered afterwards."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sqlalchemy import make_url
 
 from epaas_shared.protocol import PROBLEM_MEDIA_TYPE
 from tests.conftest import ClientKeys, Server
-from tests.faults.conftest import FULL, check_finished, submit, with_model
+from tests.faults.conftest import check_finished, submit, with_model
 from tests.integration.processes import wait_until
 from tests.object_store import Wire
 from tests.postgresql import Cluster
 
-AWAY_SECONDS = 60.0 if FULL else 12.0
-"""Either is longer than a lease, and than the driver waits for an answer."""
+AWAY_SECONDS = [12.0, pytest.param(60.0, marks=pytest.mark.long)]
+"""All longer than a lease, and than the driver waits for an answer."""
 OPTIONS = {"workers": "2", "threads": "1", "lease_seconds": "3", "heartbeat_seconds": "0.2"}
 
 
@@ -50,7 +50,8 @@ def signal_all(cluster: Cluster, what: signal.Signals) -> None:
         process.send_signal(what)
 
 
-def test_a_database_that_hangs(server: Server, own_postgresql: Cluster, keys: ClientKeys) -> None:
+@pytest.mark.parametrize("seconds", AWAY_SECONDS)
+def test_a_database_that_hangs(seconds: float, server: Server, own_postgresql: Cluster, keys: ClientKeys) -> None:
     """Nothing tells this from a database that is only slow: requests wait, and then are answered."""
     running = submit(server, keys)
     wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{running}/*-layer-1")))
@@ -64,7 +65,7 @@ def test_a_database_that_hangs(server: Server, own_postgresql: Cluster, keys: Cl
     asking = [threading.Thread(target=ask) for _ in range(60)]
     for thread in asking:
         thread.start()
-    until = time.monotonic() + AWAY_SECONDS
+    until = time.monotonic() + seconds
     with server.http() as http:
         while time.monotonic() < until:
             assert http.get("/healthz").status_code == 200, "the process answers"
@@ -80,11 +81,14 @@ def test_a_database_that_hangs(server: Server, own_postgresql: Cluster, keys: Cl
     assert "Traceback" not in server.log_file.read_text()
 
 
-def test_a_database_that_cannot_be_reached(server: Server, database_wire: Wire, keys: ClientKeys) -> None:
+@pytest.mark.parametrize("seconds", AWAY_SECONDS)
+def test_a_database_that_cannot_be_reached(
+    seconds: float, server: Server, database_wire: Wire, keys: ClientKeys
+) -> None:
     running = submit(server, keys)
     wait_until(lambda: list(server.data_dir.glob(f"blobs/jobs/{running}/*-layer-1")))
     database_wire.cut()
-    until = time.monotonic() + AWAY_SECONDS
+    until = time.monotonic() + seconds
     with server.http() as http:
         while time.monotonic() < until:
             answer = http.get(f"/v1/predictions/{running}")

@@ -72,7 +72,7 @@ def check_away(answer: httpx.Response) -> None:
     assert "password" not in answer.text
 
 
-@pytest.mark.parametrize("how", ["killed", "stopped"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.long)])
 def test_a_job_goes_on_where_it_was_after_the_database_was_away(
     serve: Callable[..., Server], own_postgresql: Cluster, database: str, keys: ClientKeys, how: str
 ) -> None:
@@ -157,6 +157,7 @@ def test_a_server_without_the_schema_says_which_command_makes_it(own_postgresql:
     assert server.command("models").returncode == 0
 
 
+@pytest.mark.long
 def test_a_stream_of_predictions_survives_a_database_that_is_killed_again_and_again(
     serve: Callable[..., Server], own_postgresql: Cluster, keys: ClientKeys
 ) -> None:

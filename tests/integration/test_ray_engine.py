@@ -322,6 +322,7 @@ def served(cluster: RayCluster, make_server: Callable[..., Server], keys: Client
     return begun
 
 
+@pytest.mark.long
 def test_a_server_predicts_with_the_machines_of_a_cluster_and_loses_one(cluster: RayCluster, served: Served) -> None:
     cluster.running[-1].kill()
     assert served.values() == WIDE.evaluate(BITS).tolist()
@@ -330,6 +331,7 @@ def test_a_server_predicts_with_the_machines_of_a_cluster_and_loses_one(cluster:
     cluster.add()
 
 
+@pytest.mark.long
 def test_a_cluster_that_goes_away_and_comes_back_costs_an_attempt(cluster: RayCluster, served: Served) -> None:
     for node in cluster.running:
         node.kill()
