@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +44,14 @@ from tests.postgresql import SHARED, own_postgresql, postgresql
 from tests.report_making import least_report
 
 __all__ = ["aws", "object_store", "own_postgresql", "postgresql", "wire"]
+
+
+def pytest_runtest_setup() -> None:
+    """Writing to a broken connection is an error again, after an evaluation in this process.
+
+    The runtime's first call has SIGPIPE end the process without a word. Servers evaluate in children; tests do it here.
+    """
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def pytest_sessionfinish() -> None:
