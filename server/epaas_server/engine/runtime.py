@@ -1,7 +1,8 @@
 """The compiled circuits at work: the only module of the serving path that imports the TFHE runtime.
 
 Runs in the evaluation child alone: a call cannot be interrupted, and evaluation keys that passed all checks may still
-crash it (the runtime does not verify them).
+crash it (the runtime does not verify them). Its first call also takes SIGPIPE over: a process that has evaluated ends,
+without a word, when it writes to a broken connection. A child's only one is that to its worker.
 """
 
 from __future__ import annotations
