@@ -2,7 +2,8 @@
 
 Runs in the evaluation child alone: a call cannot be interrupted, and evaluation keys that passed all checks may still
 crash it (the runtime does not verify them). Its first call also takes SIGPIPE over: a process that has evaluated ends,
-without a word, when it writes to a broken connection. A child's only one is that to its worker.
+without a word, when it writes to a broken pipe. A child writes to its worker, and to a blob store by sockets that raise
+no signal.
 """
 
 from __future__ import annotations
