@@ -1,8 +1,7 @@
 """A layer on two machines of a Ray cluster beside one: ``make bench-fan-out``. Ends with one line of JSON.
 
 The layer has 256 neurons of 784 inputs. It is evaluated in turn by a worker of one thread (engine ``local``) and by two
-machines of one core (engine ``ray``, real nodes on loopback), under the same keys; every output is checked. Worker and
-machines are bound to a core each; the driver and the cluster's head run beside them, wherever there is room. From the
+machines of one core (engine ``ray``, real nodes on loopback), under the same keys; every output is checked. From the
 seconds that the machines' blocks took, and from the sizes of what is sent, sixteen machines are simulated: this layer,
 and the thesis's networks beside its table 8.2 "Out 16-P".
 """
@@ -14,7 +13,6 @@ import json
 import os
 import pickle
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from fan_out_simulation import Spread, simulated_seconds
 from networks import CALIBRATION, THESIS, Planned, Way, networks, planned_layers, portions
 from tests.conftest import write_bundle
@@ -202,24 +199,15 @@ def workers(folder: Path) -> Iterator[tuple[Worker, Worker]]:
     library = ensure_library(Settings().cache_dir, PROFILE)
     with ray_cluster() as cluster:
         os.environ.update(cluster.environment)
-        for core in range(MACHINES):
-            machine = psutil.Process(cluster.add().process.pid)
-            for process in (machine, *machine.children(recursive=True)):
-                pin(process.pid, core)
+        for _ in range(MACHINES):
+            cluster.add()
         try:
             start("local", ChildConfiguration(folder / "blobs", "", limits, "local", library))
-            pin(started[0].child.pid, 0)
             start("ray", ChildConfiguration(folder / "blobs", "", limits, "ray", ray_address=cluster.address))
             yield started[0], started[1]
         finally:
             for worker in started:
                 worker.child.kill()
-
-
-def pin(pid: int | None, core: int) -> None:
-    """Have a process, and whatever it starts, use one core alone, as a machine of one core does."""
-    command = ["taskset", "--all-tasks", "--cpu-list", "--pid", str(core), str(pid)]
-    subprocess.run(command, check=True, capture_output=True)
 
 
 def fitted(blocks: list[dict[str, float]]) -> dict[str, float]:
