@@ -82,7 +82,7 @@ def test_a_full_disk_loses_nothing(server: Server, disk: Path, keys: ClientKeys,
         assert http.get("/healthz").status_code == 200
         assert http.get("/readyz").status_code == 503
         assert http.get("/v1/models/toy").status_code == 200
-    assert not list((server.data_dir / "blobs" / "incoming").iterdir())
+    wait_until(lambda: not list((server.data_dir / "blobs" / "incoming").iterdir()))  # but for the worker's next try
     wait_until(lambda: b"full" in server.log_file.read_bytes())
     ballast.unlink()
     check_finished(server, running, keys)
