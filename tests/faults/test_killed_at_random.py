@@ -12,7 +12,7 @@ from tests.postgresql import skip_where_not_installed
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.long), "postgresql"])
 def test_nothing_is_lost_doubled_or_wrong(database: str) -> None:
     if database == "postgresql":
         skip_where_not_installed()

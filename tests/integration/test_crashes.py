@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import TOY_SCHEMA, ClientKeys, Server, random_network, random_records, upload_keys, write_bundle
 from tests.integration.processes import alive, children, evaluation_children, wait_for_layer, wait_until, workers
 
-NETWORK = random_network(TOY_SCHEMA.bits, (20, 20, 1), seed=31)
+NETWORK = random_network(TOY_SCHEMA.bits, (12, 12, 1), seed=31)
 """Three layers, so that a job can be hit between its checkpoints."""
 RECORDS = random_records(TOY_SCHEMA, 2, seed=32)
 

@@ -80,11 +80,17 @@ def test_every_circuit_computes_its_table(bootstrap: Bootstrap, keys: ClientKeys
         np.testing.assert_array_equal(output, np.array(circuit.table)[sums])
 
 
-def test_the_widest_circuit_is_a_threshold_over_its_whole_range(bootstrap: Bootstrap, keys: ClientKeys) -> None:
-    """All 1,024 sums, the two on either side of the threshold and the outermost ones among them."""
+@pytest.mark.parametrize("batches", [4, pytest.param(16, marks=pytest.mark.long)])
+def test_the_widest_circuit_is_a_threshold_over_its_whole_range(
+    bootstrap: Bootstrap, keys: ClientKeys, batches: int
+) -> None:
+    """All 1,024 sums, or 256: the 128 around the threshold, and the outermost among the others."""
     everything = np.arange(PROFILE.sum_maximum - PROFILE.sum_minimum + 1)
-    for start in range(0, len(everything), BATCH):
-        sums = everything[start : start + BATCH]
+    around = np.roll(everything, BATCH - len(everything) // 2)[: 2 * BATCH]
+    others = np.setdiff1d(everything, around)
+    tried = np.concatenate([around, others[np.linspace(0, len(others) - 1, (batches - 2) * BATCH).astype(int)]])
+    for start in range(0, len(tried), BATCH):
+        sums = tried[start : start + BATCH]
         output, _ = messages_and_noise(bootstrap(WIDEST, encrypt(sums, keys)), keys)
         np.testing.assert_array_equal(output, sums + PROFILE.sum_minimum >= 0)
 

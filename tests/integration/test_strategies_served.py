@@ -19,7 +19,7 @@ from tests.conftest import ClientKeys, Server, random_records, toy_schema, uploa
 from tests.integration.processes import wait_until
 
 SCHEMA = toy_schema(10)
-RECORDS = random_records(SCHEMA, 2, seed=41)
+RECORDS = random_records(SCHEMA, 1, seed=41)
 STRATEGIES = ("accumulate", "reduce-tree", "sorting-network", "reduce-tree+1")
 
 

@@ -12,7 +12,7 @@ from tests.conftest import TOY_NETWORK, TOY_SCHEMA, ClientKeys, Server, random_n
 from tests.integration.processes import wait_for_layer
 
 LONG = random_network(TOY_SCHEMA.bits, (24, 24, 24, 1), seed=41)
-RECORDS = random_records(TOY_SCHEMA, 8, seed=42)
+RECORDS = random_records(TOY_SCHEMA, 4, seed=42)
 
 
 @pytest.mark.slow

@@ -59,14 +59,16 @@ class MachineActor:
         with self._given(keys):
             return Checked(self._machine.check_keys(keys.stored, calibrate=calibrate), self._node)
 
-    def share(self, task: Share) -> Made:
+    @ray.method(num_returns=2)
+    def share(self, task: Share) -> tuple[Made, Torus]:
         def work(bootstrap: Bootstrapper) -> Torus:
             shared: Torus = task.method.share(_fetched(task.bits)[None], bootstrap)[0]
             return shared
 
         return self._made(task.keys, work)
 
-    def evaluate(self, task: Evaluate) -> Made:
+    @ray.method(num_returns=2)
+    def evaluate(self, task: Evaluate) -> tuple[Made, Torus]:
         def work(bootstrap: Bootstrapper) -> Torus:
             nothing = np.empty((0, default_profile().ciphertext_words), dtype=np.uint64)
             runs = [
@@ -77,12 +79,12 @@ class MachineActor:
 
         return self._made(task.keys, work)
 
-    def _made(self, keys: SentKeys, work: Callable[[Bootstrapper], Torus]) -> Made:
+    def _made(self, keys: SentKeys, work: Callable[[Bootstrapper], Torus]) -> tuple[Made, Torus]:
         begin, loads, bootstraps = time.perf_counter(), self._loads, list[int]()
         with self._given(keys):
             ciphertexts = work(self._machine.bootstrapper(keys.stored, bootstraps.append))
         seconds = time.perf_counter() - begin
-        return Made(ciphertexts, sum(bootstraps), seconds, self._node, loaded_keys=self._loads > loads)
+        return Made(sum(bootstraps), seconds, self._node, loaded_keys=self._loads > loads), ciphertexts
 
     @contextmanager
     def _given(self, keys: SentKeys) -> Iterator[None]:

@@ -6,7 +6,7 @@ system nor a blob store with the worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,8 @@ class ClusterEngine:
     def check_keys(self, stored: StoredKeys, *, calibrate: bool) -> Rates | None:
         self._keys.discard(stored)
         sent = self._sent(stored)
-        trial: Assignment[Checked] = Assignment(1, ONE_BY_ONE)
-        (checked,) = self._fleet.spread(trial, lambda actor, _: actor.check_keys.remote(sent, calibrate))
+        trial: Assignment[tuple[Checked]] = Assignment(1, ONE_BY_ONE)
+        ((checked,),) = self._fleet.spread(trial, lambda actor, _: [actor.check_keys.remote(sent, calibrate)])
         _log.info("evaluation keys loaded", node=checked.node)
         return checked.rates
 
@@ -91,20 +91,20 @@ class ClusterEngine:
     def _spread(
         self,
         what: str,
-        assignment: Assignment[Made],
-        begin: Callable[[Any, Block], Any],
+        assignment: Assignment[tuple[Made, Torus]],
+        begin: Callable[[Any, Block], Sequence[Any]],
         advance: Callable[[int], None],
     ) -> Iterator[Torus]:
         machines: dict[str, dict[str, float]] = {}
-        for made in self._fleet.spread(assignment, begin):
+        for made, ciphertexts in self._fleet.spread(assignment, begin):
             machine = machines.setdefault(made.node, {"blocks": 0, "ciphertexts": 0, "seconds": 0.0})
             machine["blocks"] += 1
-            machine["ciphertexts"] += len(made.ciphertexts)
+            machine["ciphertexts"] += len(ciphertexts)
             machine["seconds"] = round(machine["seconds"] + made.seconds, 3)
             if made.loaded_keys:
                 _log.info("evaluation keys loaded", node=made.node)
             advance(made.bootstraps)
-            yield made.ciphertexts
+            yield ciphertexts
         _log.info(f"{what} spread", number=assignment.total, repeated=assignment.repeated, machines=machines)
 
     def _sent(self, stored: StoredKeys) -> SentKeys:
@@ -126,10 +126,11 @@ class _LayerRecords:
     inputs: list[Reference]
     shared: list[Reference] | None = None
 
-    def share(self, actor: Any, block: Block) -> Any:
-        return actor.share.remote(Share(self.method, self.keys, self.inputs[block.start]))
+    def share(self, actor: Any, block: Block) -> Sequence[Any]:
+        references: Sequence[Any] = actor.share.remote(Share(self.method, self.keys, self.inputs[block.start]))
+        return references
 
-    def evaluate(self, actor: Any, block: Block) -> Any:
+    def evaluate(self, actor: Any, block: Block) -> Sequence[Any]:
         sent = [
             PackedRun(
                 PackedRows.of(self.layer.rows(first, end)),
@@ -138,7 +139,8 @@ class _LayerRecords:
             )
             for record, first, end in runs(block.start, block.stop, self.layer.outputs)
         ]
-        return actor.evaluate.remote(Evaluate(self.method, self.keys, sent))
+        references: Sequence[Any] = actor.evaluate.remote(Evaluate(self.method, self.keys, sent))
+        return references
 
 
 def _put(array: NDArray[Any]) -> Reference:

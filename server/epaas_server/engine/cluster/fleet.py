@@ -7,7 +7,7 @@ has failed. Knows no layers and no ciphertexts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from epaas_shared import __version__
 
 _log = structlog.get_logger()
 
-Result = TypeVar("Result")
+Result = TypeVar("Result", bound=tuple[Any, ...])
 
 PATIENCE_SECONDS = 45.0
 """How long a child waits for a first machine, or for another when the last is gone; a worker waits longer for it."""
@@ -78,30 +78,53 @@ class Fleet:
                 self._lose(calls[ref], error)
         self.gather()
 
-    def spread(self, assignment: Assignment[Result], begin: Callable[[Any, Block], Any]) -> Iterator[Result]:
-        """Results in order. ``begin`` has an actor begin a block, and returns what Ray calls its result to be.
+    def spread(self, assignment: Assignment[Result], begin: Callable[[Any, Block], Sequence[Any]]) -> Iterator[Result]:
+        """Results in order. ``begin`` has an actor begin a block, and returns references to what a result consists of.
 
-        Raises what the actors' methods raise, and :class:`EngineFailed`.
+        The first is small and tells that the block has ended; what the others name is fetched when its machine has the
+        next block, so that no machine waits for that. Raises what the actors' methods raise, and :class:`EngineFailed`.
         """
         self.roll_call()
-        working: dict[Any, tuple[Member, Block]] = {}
+        working: dict[Any, tuple[Member, Block, Sequence[Any]]] = {}
+
+        def got(refs: Sequence[Any], member: Member, block: Block) -> list[Any] | None:
+            try:
+                return list(ray.get(list(refs)))
+            except RayError as error:
+                if (raised := _raised(error)) is not None:
+                    raise raised from None
+                self._lose(member, error)
+                assignment.lost(block)
+                return None
+
         while not assignment.finished:
             self._look_for_machines()
-            busy = [member.node for member, _ in working.values()]
-            for member in self.ready:
-                block = assignment.next(len(self.ready)) if member.node not in busy else None
-                if block is not None:
-                    working[begin(member.actor, block)] = (member, block)
-            yield from assignment.results()
+            self._give_out(assignment, begin, working)
+            told = []
             for ref in self._wait_for(working):
-                member, block = working.pop(ref)
-                try:
-                    assignment.done(block, ray.get(ref))
-                except RayError as error:
-                    if (raised := _raised(error)) is not None:
-                        raise raised from None
-                    self._lose(member, error)
-                    assignment.lost(block)
+                member, block, others = working.pop(ref)
+                if (first := got([ref], member, block)) is not None:
+                    told.append((member, block, first, others))
+            self._give_out(assignment, begin, working)
+            for member, block, first, others in told:
+                if (rest := got(others, member, block)) is not None:
+                    result: Any = (*first, *rest)
+                    assignment.done(block, result)
+            yield from assignment.results()
+
+    def _give_out(
+        self,
+        assignment: Assignment[Any],
+        begin: Callable[[Any, Block], Sequence[Any]],
+        working: dict[Any, tuple[Member, Block, Sequence[Any]]],
+    ) -> None:
+        """A block to each machine that has none."""
+        busy = {member.node for member, _, _ in working.values()}
+        for member in self.ready:
+            block = assignment.next(len(self.ready)) if member.node not in busy else None
+            if block is not None:
+                first, *others = begin(member.actor, block)
+                working[first] = (member, block, others)
 
     def _wait_for(self, working: dict[Any, Any]) -> list[Any]:
         """Which of ``working`` has ended, or nothing after a moment; meanwhile machines become ready."""
@@ -146,11 +169,12 @@ class Fleet:
             self._lose(member, _raised(error) or error)
 
     def _lose(self, member: Member, error: Exception) -> None:
+        if self._members.get(member.node) is not member:
+            return  # with another of its blocks
         event = "machine lost" if member.name else "machine not ready"
         _log.warning(event, machine=member.name, node=member.node, reason=first_line(error))
         self._barred[member.node] = time.monotonic() + _BARRED_SECONDS
-        if self._members.get(member.node) is member:
-            del self._members[member.node]
+        del self._members[member.node]
         ray.kill(member.actor)
 
 

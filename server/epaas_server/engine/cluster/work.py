@@ -16,7 +16,6 @@ from epaas_server.cost import Rates
 from epaas_server.engine.keys import StoredKeys
 from epaas_server.strategies.strategy import Method
 from epaas_shared.layers import Integers, Rows
-from epaas_shared.zerokey import Torus
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,8 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Made:
-    """Ciphertexts (n, words), what they took, where they were made, and whether keys had to be loaded for them."""
+    """What ciphertexts took, where they were made, and whether keys had to be loaded for them."""
 
-    ciphertexts: Torus
     bootstraps: int
     seconds: float
     node: str
