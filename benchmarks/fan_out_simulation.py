@@ -1,7 +1,8 @@
 """A layer on machines that are not here: events of computing and sending, by measured times and sizes.
 
 The blocks are cut and assigned by the engine's own code. All inputs go out through the worker's network card, and all
-results come in through it, one after the other each way, although Ray's machines may also fetch from each other.
+results come in through it, one after the other each way, although Ray's machines may also fetch from each other. A
+machine has its next block before its result is on its way.
 """
 
 from __future__ import annotations
@@ -49,22 +50,23 @@ class Link:
 def simulated_seconds(spread: Spread, machines: int, gigabits: float) -> float:
     """From the first block that is sent to the last result that is there."""
     out, back = Link(gigabits * 1e9 / 8), Link(gigabits * 1e9 / 8)
-    assignment: Assignment[None] = Assignment(spread.neurons, spread.sizes)
-    order = 0
+    now, there, order = 0.0, 0.0, 0
+    names = [str(machine) for machine in range(machines)]
+    assignment: Assignment[None] = Assignment(spread.neurons, spread.sizes, lambda: now)
     events: list[tuple[float, int, int, Block | None]] = []
     for machine in range(machines):
         heapq.heappush(events, (0.0, order := order + 1, machine, None))
-    now, has_inputs = 0.0, set[int]()
-    while not assignment.finished:
+    has_inputs = set[int]()
+    while events:
         now, _, machine, made = heapq.heappop(events)
-        if made is not None:  # computed: the result is on its way, and the machine idle until it is there
-            there = back.send(now, (made.stop - made.start) * spread.result_bytes)
+        if made is not None:
+            assignment.ended(made)
             assignment.done(made, None)
             list(assignment.results())
-            heapq.heappush(events, (there, order := order + 1, machine, None))
-            now = there
+            there = back.send(now, (made.stop - made.start) * spread.result_bytes)
+            heapq.heappush(events, (now + LATENCY, order := order + 1, machine, None))
             continue
-        block = assignment.next(machines)
+        block = assignment.next(names[machine], names)
         if block is None:
             continue
         neurons = block.stop - block.start
@@ -72,4 +74,4 @@ def simulated_seconds(spread: Spread, machines: int, gigabits: float) -> float:
         has_inputs.add(machine)
         begun = out.send(now, size)
         heapq.heappush(events, (begun + spread.seconds(neurons), order := order + 1, machine, block))
-    return now
+    return there

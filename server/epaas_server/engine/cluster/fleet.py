@@ -104,6 +104,7 @@ class Fleet:
             for ref in self._wait_for(working):
                 member, block, others = working.pop(ref)
                 if (first := got([ref], member, block)) is not None:
+                    assignment.ended(block)
                     told.append((member, block, first, others))
             self._give_out(assignment, begin, working)
             for member, block, first, others in told:
@@ -120,8 +121,9 @@ class Fleet:
     ) -> None:
         """A block to each machine that has none."""
         busy = {member.node for member, _, _ in working.values()}
+        ready = [member.node for member in self.ready]
         for member in self.ready:
-            block = assignment.next(len(self.ready)) if member.node not in busy else None
+            block = assignment.next(member.node, ready) if member.node not in busy else None
             if block is not None:
                 first, *others = begin(member.actor, block)
                 working[first] = (member, block, others)

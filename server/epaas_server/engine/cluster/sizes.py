@@ -28,13 +28,9 @@ class BlockSizes:
     least: int
     most: int
 
-    def next(self, left: int, machines: int) -> int:
-        """Size of the next block of ``left`` neurons: an equal share of what is left, within the bounds.
-
-        So blocks become smaller towards the end of a layer (guided self-scheduling, Polychronopoulos and Kuck 1987).
-        """
-        share = max(1, left // max(machines, 1))
-        return min(max(_power_of_two_below(share), self.least), self.most, left)
+    def next(self, left: int, share: float) -> int:
+        """Size of the next block of ``left`` neurons for a machine whose share of the rest of the layer this is."""
+        return min(max(_power_of_two_below(max(1.0, share)), self.least), self.most, left)
 
 
 ONE_BY_ONE = BlockSizes(1, 1)
