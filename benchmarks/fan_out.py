@@ -1,9 +1,9 @@
 """A layer on two machines of a Ray cluster beside one: ``make bench-fan-out``. Ends with one line of JSON.
 
 The layer has 256 neurons of 784 inputs. It is evaluated in turn by a worker of one thread (engine ``local``) and by two
-machines of one core (engine ``ray``, real nodes on loopback), under the same keys; every output is checked. From the
-seconds that the machines' blocks took, and from the sizes of what is sent, sixteen machines are simulated: this layer,
-and the thesis's networks beside its table 8.2 "Out 16-P".
+machines of one core (engine ``ray``, real nodes on loopback), under the same keys; every output is checked. From this
+machine's rates, from what the machines' blocks took beside them, and from the sizes of what is sent, sixteen machines
+are simulated: this layer, and the thesis's networks beside its table 8.2 "Out 16-P".
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
     rounds = options.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="epaas-bench-") as folder:
         measured, rates = measure(Path(folder), rounds)
-    block = fitted(measured["blocks"])
+    times = BlockTimes.of(rates, measured["blocks"])
     layer = the_layer()
     messages = sizes_of_messages(layer)
     result = {
@@ -83,10 +83,13 @@ def main() -> None:
         "machine": {"processor": processor(), "cores": os.cpu_count()},
         "layer": {"neurons": NEURONS, "inputs": INPUTS, "bootstraps": plan_of(layer).bootstraps},
         **measured,
-        "block_seconds": block,
+        "block_seconds": {
+            "times_the_rates": round(times.factor, 3),
+            **{str(size): round(times.seconds(layer, plan_of(layer), size), 3) for size in (64, 32, 16, 8)},
+        },
         "message_bytes": messages,
-        "simulated": simulate_layer(layer, block, messages),
-        "thesis": simulate_networks(rates, block),
+        "simulated": simulate_layer(layer, times, messages),
+        "thesis": simulate_networks(times),
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "fan-out.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -210,13 +213,34 @@ def workers(folder: Path) -> Iterator[tuple[Worker, Worker]]:
                 worker.child.kill()
 
 
-def fitted(blocks: list[dict[str, float]]) -> dict[str, float]:
-    """Seconds of a block, and of a neuron in it, that explain what the machines took for theirs."""
-    factors = np.array([[block["blocks"], block["ciphertexts"]] for block in blocks])
-    seconds = np.array([block["seconds"] for block in blocks])
-    (call, neuron), *_ = np.linalg.lstsq(factors, seconds, rcond=None)
-    spread = np.abs(factors @ [call, neuron] / seconds - 1).max()
-    return {"block": round(float(call), 4), "neuron": round(float(neuron), 5), "largest_error": round(float(spread), 3)}
+@dataclass(frozen=True)
+class BlockTimes:
+    """Seconds of a block by counts and this machine's rates; ``factor`` is how many times that the measured ones took.
+
+    Rates alone do not know of a machine's memory that others use too, of inputs fetched or results stored.
+    """
+
+    rates: Rates
+    factor: float = 1.0
+
+    @classmethod
+    def of(cls, rates: Rates, blocks: list[dict[str, float]]) -> BlockTimes:
+        """``blocks`` of the layer: of each machine and round their number, their neurons and their seconds."""
+        counted = cls(rates)
+        layer, plan = the_layer(), plan_of(the_layer())
+        predicted = sum(
+            row["blocks"] * counted.seconds(layer, plan, round(row["ciphertexts"] / row["blocks"])) for row in blocks
+        )
+        return cls(rates, sum(row["seconds"] for row in blocks) / predicted)
+
+    def seconds(self, layer: Layer, plan: LayerPlan, neurons: int) -> float:
+        """Of a block of so many neurons."""
+        total = 0.0
+        for part, times in portions(layer, neurons, windows=8):
+            work = STRATEGIES["accumulate"].work(part, plan.sums, 1, PROFILE)
+            calls = sum(count * self.rates.call_seconds(*call) for call, count in work.calls.items())
+            total += times * (calls + work.products * self.rates.product)
+        return self.factor * total
 
 
 def sizes_of_messages(layer: DenseLayer) -> dict[str, int]:
@@ -236,19 +260,20 @@ def rows_bytes(layer: Layer, neurons: int) -> int:
     return len(pickle.dumps(SentBlock(method, SentKeys(StoredKeys("", ""), nowhere), [run]), protocol=5))
 
 
-def simulate_layer(layer: DenseLayer, block: dict[str, float], messages: dict[str, int]) -> list[dict[str, Any]]:
+def simulate_layer(layer: DenseLayer, times: BlockTimes, messages: dict[str, int]) -> list[dict[str, Any]]:
     """Seconds of the measured layer on more machines, and how many times one machine's that is."""
-    one = sum(block["block"] + size * block["neuron"] for size in [64] * (NEURONS // 64))
+    plan = plan_of(layer)
+    one = NEURONS // 64 * times.seconds(layer, plan, 64)
     rows = []
     for gigabits in GIGABITS:
         for machines in SIMULATED:
             spread = Spread(
                 NEURONS,
-                block_sizes(layer, plan_of(layer), NEURONS, machines, 1, PROFILE),
+                block_sizes(layer, plan, NEURONS, machines, 1, PROFILE),
                 messages["inputs"],
                 lambda neurons: rows_bytes(layer, neurons),
                 CIPHERTEXT,
-                lambda neurons: block["block"] + neurons * block["neuron"],
+                lambda neurons: times.seconds(layer, plan, neurons),
             )
             seconds = simulated_seconds(spread, machines, gigabits)
             row = {"machines": machines, "gigabits": gigabits, "seconds": round(seconds, 3)}
@@ -256,11 +281,8 @@ def simulate_layer(layer: DenseLayer, block: dict[str, float], messages: dict[st
     return rows
 
 
-def simulate_networks(rates: Rates, block: dict[str, float]) -> list[dict[str, Any]]:
+def simulate_networks(times: BlockTimes) -> list[dict[str, Any]]:
     """The thesis's networks on one machine and on sixteen, by this machine's rates and what blocks took beside them."""
-    beyond_counts = (block["block"] + 64 * block["neuron"]) / block_seconds(
-        rates, the_layer(), plan_of(the_layer()), 64
-    )
     rows = []
     for task, network in networks().items():
         for way in (Way("accumulate"), Way("accumulate", "measured")):
@@ -268,7 +290,7 @@ def simulate_networks(rates: Rates, block: dict[str, float]) -> list[dict[str, A
             planned = planned_layers(way, tuple(layer.within_reach() for layer in network.layers), records)
             row: dict[str, Any] = {"task": task, "ranges": way.ranges}
             for machines, gigabits in ((1, 10.0), (16, 1.0), (16, 10.0)):
-                seconds = sum(network_layer(rates, one, machines, gigabits, beyond_counts) for one in planned)
+                seconds = sum(network_layer(times, one, machines, gigabits) for one in planned)
                 row[f"{machines} machines, {gigabits:.0f} Gbit/s"] = round(seconds, 2)
             row["thesis_sequential"] = THESIS[task][False, "sequential"]
             row["thesis_16_way"] = THESIS[task][True, "16-way"]
@@ -277,7 +299,7 @@ def simulate_networks(rates: Rates, block: dict[str, float]) -> list[dict[str, A
     return rows
 
 
-def network_layer(rates: Rates, planned: Planned, machines: int, gigabits: float, beyond_counts: float) -> float:
+def network_layer(times: BlockTimes, planned: Planned, machines: int, gigabits: float) -> float:
     """Seconds of one layer for one record."""
     layer = planned.layer
     work = STRATEGIES["accumulate"].work(layer, planned.sums, 1, PROFILE)
@@ -285,7 +307,7 @@ def network_layer(rates: Rates, planned: Planned, machines: int, gigabits: float
 
     @lru_cache
     def seconds(neurons: int) -> float:
-        return beyond_counts * block_seconds(rates, layer, plan, neurons)
+        return times.seconds(layer, plan, neurons)
 
     @lru_cache
     def sent(neurons: int) -> int:
@@ -294,16 +316,6 @@ def network_layer(rates: Rates, planned: Planned, machines: int, gigabits: float
     sizes = block_sizes(layer, plan, layer.outputs, machines, 1, PROFILE)
     spread = Spread(layer.outputs, sizes, layer.inputs * CIPHERTEXT, sent, CIPHERTEXT, seconds)
     return simulated_seconds(spread, machines, gigabits)
-
-
-def block_seconds(rates: Rates, layer: Layer, plan: LayerPlan, neurons: int) -> float:
-    """Of a block of so many neurons, by counts and rates."""
-    total = 0.0
-    for part, times in portions(layer, neurons, windows=8):
-        work = STRATEGIES["accumulate"].work(part, plan.sums, 1, PROFILE)
-        calls = sum(count * rates.call_seconds(*call) for call, count in work.calls.items())
-        total += times * (calls + work.products * rates.product)
-    return total
 
 
 if __name__ == "__main__":
