@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -184,18 +185,23 @@ def test_a_task_pauses_at_a_checkpoint_and_goes_on_from_it(spread: Child) -> Non
 def test_a_machine_that_dies_in_mid_layer_costs_its_block_alone(
     cluster: RayCluster, local: Child, spread: Child
 ) -> None:
-    """And another that comes takes its place, with keys of its own. It stands still before, so that it has a block."""
+    """And another that comes takes its place, with keys of its own.
+
+    It stands still while the other is at work, so that it surely has a block when it dies.
+    """
     before = len(spread.logged("neurons spread"))
-    machine = cluster.running[-1]
-    (actor,) = machine.actors()
+    ((other,), (actor,)) = [node.actors() for node in cluster.running if node.actors()]
+    idle = other.cpu_times().user
 
-    def kill_once() -> None:
-        spread.on_advance = lambda: None
-        machine.kill()
+    def kill() -> None:
+        wait_until(lambda: other.cpu_times().user > idle + 1.0, PATIENCE)
+        cluster.running[-1].kill()
 
-    spread.on_advance = kill_once
     actor.suspend()
+    killing = threading.Thread(target=kill)
+    killing.start()
     told = spread.do(spread.task(WIDE, ["accumulate"]))
+    killing.join()
     assert spread.values(told) == WIDE.evaluate(BITS).tolist()
     assert len(spread.logged("machine lost")) == 1
     first_layer = spread.logged("neurons spread")[before]
