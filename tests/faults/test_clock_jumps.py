@@ -122,6 +122,7 @@ def test_a_worker_that_dies_when_the_clock_has_gone_back_a_day_is_not_waited_for
     check_finished(server, job, keys)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jumps", JUMPS)
 def test_the_clock_of_postgresql_jumps(
     jumps: tuple[int, ...],

@@ -13,9 +13,11 @@ from tests.integration.ciphertexts import Bench
 
 
 @pytest.mark.parametrize("circuit", THRESHOLDS[:-1], ids=lambda circuit: str(circuit.name))
-def test_a_narrow_circuit_is_a_threshold_over_its_whole_range(bench: Bench, circuit: Circuit) -> None:
-    """Its bits leave in the encoding of the profile."""
-    sums = np.arange(2 * circuit.half_range)
+@pytest.mark.parametrize("most", [128, pytest.param(512, marks=pytest.mark.long)])
+def test_a_narrow_circuit_is_a_threshold_over_its_whole_range(bench: Bench, circuit: Circuit, most: int) -> None:
+    """Its bits leave in the encoding of the profile. Every sum, or so many and those around the threshold."""
+    everything = np.arange(2 * circuit.half_range)
+    sums = np.union1d(everything[:: max(1, len(everything) // most)], circuit.half_range + np.arange(-8, 8))
     outputs = bench.decrypt(bench.bootstrap(circuit, bench.encrypt(sums, circuit.message_bits)))
     np.testing.assert_array_equal(outputs, sums >= circuit.half_range)
 
