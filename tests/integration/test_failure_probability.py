@@ -147,7 +147,6 @@ def test_a_gate_fails_as_often_as_the_model_says(count: Callable[..., Counts]) -
     assert with_greater_noise(worst, decision, counts.greatest_factor).log2_failure < -64
 
 
-@pytest.mark.long
 def test_the_first_bit_is_extracted_wrongly_as_often_as_the_model_says(count: Callable[..., Counts]) -> None:
     """Half a unit below the threshold all low bits are ones, or the sum is rounded up and they are zeros.
 

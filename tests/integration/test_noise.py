@@ -81,9 +81,7 @@ def test_every_circuit_computes_its_table(bootstrap: Bootstrap, keys: ClientKeys
 
 
 @pytest.mark.parametrize("batches", [4, pytest.param(16, marks=pytest.mark.long)])
-def test_the_widest_circuit_is_a_threshold_over_its_whole_range(
-    bootstrap: Bootstrap, keys: ClientKeys, batches: int
-) -> None:
+def test_the_widest_circuit_is_a_threshold_over_its_range(bootstrap: Bootstrap, keys: ClientKeys, batches: int) -> None:
     """All 1,024 sums, or 256: the 128 around the threshold, and the outermost among the others."""
     everything = np.arange(PROFILE.sum_maximum - PROFILE.sum_minimum + 1)
     around = np.roll(everything, BATCH - len(everything) // 2)[: 2 * BATCH]
