@@ -16,10 +16,12 @@ from tests.postgresql import skip_where_not_installed
 def test_nothing_is_lost_doubled_or_wrong(database: str) -> None:
     if database == "postgresql":
         skip_where_not_installed()
-    report = run(Plan(seed=7, kills=4, database=database, gap=5.0, customers=4))
+    plan = Plan(seed=7, kills=4, database=database, gap=5.0, customers=4)
+    report = run(plan)
     assert report["passed"], json.dumps(report, indent=1)
-    assert report["kills"]["all"] == 4
-    assert report["predictions"]["equal_to_the_plain_network"] == report["predictions"]["asked"] > 4
+    assert report["kills"]["all"] == plan.kills
+    # How many each customer has answered meanwhile is the machine's affair; each has asked.
+    assert report["predictions"]["equal_to_the_plain_network"] == report["predictions"]["asked"] >= plan.customers
 
 
 def test_a_seed_is_a_plan() -> None:
