@@ -6,6 +6,8 @@ working on at once, is migrated by command (``epaas-server database migrate``) a
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,8 @@ _CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 """A host that is lost without a word is noticed in about ten seconds."""
+_SQLITE_SECONDS = 30
+"""How long a process waits for others that write."""
 _DISK_FULL, _READ_ONLY = "53100", "25006"
 
 
@@ -156,9 +160,9 @@ def _configure_sqlite(engine: Engine) -> None:
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA busy_timeout={1000 * _SQLITE_SECONDS}")
+        _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA busy_timeout=30000")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
@@ -166,3 +170,17 @@ def _configure_sqlite(engine: Engine) -> None:
     def begin(connection: Any) -> None:
         read_only = connection.get_execution_options().get("read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Of those that go over to it at once, in a new database, SQLite refuses some without waiting."""
+    deadline = time.monotonic() + _SQLITE_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -7,9 +7,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -207,6 +209,24 @@ def test_processes_that_migrate_at_once_wait_for_one_another(earlier: Engine) ->
         process.stdin.flush()
     assert [process.communicate()[0].strip() for process in processes] == [migrations.newest()] * 3
     assert differences(earlier) == []
+
+
+def test_a_new_file_is_opened_by_several_at_once(tmp_path: Path) -> None:
+    """SQLite refuses some, at once, of those that go over to the write-ahead log together."""
+    openers = 4
+
+    def opened(address: str, barrier: Barrier) -> str | None:
+        barrier.wait()
+        database = open_database(address)
+        found = migrations.present(database)
+        database.dispose()
+        return found
+
+    with ThreadPoolExecutor(openers) as pool:
+        for number in range(15):
+            address, barrier = f"sqlite:///{tmp_path / f'{number}.db'}", Barrier(openers)
+            opening = [pool.submit(opened, address, barrier) for _ in range(openers)]
+            assert [each.result() for each in opening] == [migrations.newest()] * openers
 
 
 def test_a_migration_that_fails_leaves_everything_as_it_was(earlier: Engine) -> None:
