@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     engine: Literal["local", "ray"] = "local"
     """Where workers evaluate: on their machine, or on all machines of a Ray cluster (docs/fan-out.md)."""
     ray_address: str = ""
-    """HOST:PORT of the cluster's head, or ``auto`` for the cluster that this machine is in."""
+    """HOST:PORT of the cluster's head."""
     workers: int = Field(default=1, ge=0, le=64)
     """Evaluation slots that ``serve`` starts; each has one child process."""
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

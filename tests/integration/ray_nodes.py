@@ -75,17 +75,21 @@ class RayCluster:
         """The head first."""
         return [node for node in self.nodes if node.process.poll() is None]
 
-    def add(self, threads: int = 1) -> Node:
-        return self._node(self.address, "--threads", str(threads))
+    def add(self, threads: int = 1, **variables: str) -> Node:
+        return self._node(self.address, "--threads", str(threads), **variables)
 
-    def _node(self, *arguments: str) -> Node:
+    def _node(self, *arguments: str, **variables: str) -> Node:
         size = ["--object-store-megabytes", str(OBJECT_STORE_MEGABYTES)]
         ending_with_us = ["setpriv", "--pdeathsig", "TERM"]  # also where the tests are killed and stop nothing
         command = [*ending_with_us, sys.executable, "-m", "epaas_server", "ray-node", *arguments, *size]
         log_file = self.folder / f"node-{len(self.nodes)}.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                command, env={**os.environ, **self.environment}, stdout=log, stderr=log, start_new_session=True
+                command,
+                env={**os.environ, **self.environment, **variables},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.nodes.append(Node(process))
         while "Ray runtime started" not in log_file.read_text():  # two at once on one machine get into each other's way

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +16,9 @@ import pytest
 
 from epaas_server.blobs import FolderBlobs
 from epaas_server.bundles import read_bundle
-from epaas_server.circuits.library import ensure_library
+from epaas_server.circuits.library import ensure_library, library_folder
+from epaas_server.doctor.evaluation import evaluation
+from epaas_server.doctor.patient import Finding, Patient, Verdict, ok
 from epaas_server.engine.child import ChildConfiguration
 from epaas_server.engine.cluster.assignment import ATTEMPTS
 from epaas_server.engine.limits import MachineLimits
@@ -169,6 +173,17 @@ def test_every_machine_took_part_and_loaded_the_keys_once(spread: Child) -> None
     assert not spread.logged("machine lost")
 
 
+def doctors_findings(cluster: RayCluster) -> list[Finding]:
+    return list(evaluation(Patient(Settings(engine="ray", ray_address=cluster.address, threads=1), {})))
+
+
+@pytest.mark.usefixtures("spread")
+def test_the_doctor_looks_at_machines_that_are_taken(cluster: RayCluster) -> None:
+    """Each has one processor, which is the child's as long as it drives them."""
+    (found,) = doctors_findings(cluster)
+    assert found == ok(f"2 machines of the cluster {cluster.address} load the circuits")
+
+
 def test_a_task_pauses_at_a_checkpoint_and_goes_on_from_it(spread: Child) -> None:
     told = spread.do(spread.task(TOTAL, ["accumulate"]), pause=True)
     assert told[-1] == Paused((f"keys/{spread.keys.digest}",))
@@ -240,6 +255,23 @@ def test_actors_end_with_the_child_that_drives_them(cluster: RayCluster, spread:
     assert len(running) == 2
     spread.process.kill()
     wait_until(lambda: not any(actor.is_running() for actor in running), PATIENCE)
+
+
+def test_the_doctor_finds_the_machine_that_does_not_evaluate(cluster: RayCluster, tmp_path: Path) -> None:
+    """Its circuits were damaged after it had started."""
+    whole = library_folder(Settings().cache_dir, default_profile())
+    copy = library_folder(tmp_path, default_profile())
+    shutil.copytree(whole, copy)
+    broken = cluster.add(EPAAS_SERVER_CACHE_DIR=str(tmp_path))
+    for file in copy.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    others, found = doctors_findings(cluster)
+    assert others == ok(f"2 machines of the cluster {cluster.address} load the circuits")
+    assert found.verdict is Verdict.WARNING
+    assert f"{socket.gethostname()} (node " in found.detail
+    assert "same release" in str(found.remedy)
+    broken.kill()
 
 
 def test_work_that_ends_every_process_ends_the_child_and_does_not_go_round_for_ever(
@@ -359,6 +391,9 @@ def test_a_child_without_machines_says_so_and_ends(cluster: RayCluster, start_ch
         child.process.hear(PATIENCE)
     (failed,) = child.logged("the engine failed")
     assert "no machine of the cluster" in failed["reason"]
+    (found,) = doctors_findings(cluster)
+    assert found.verdict is Verdict.ERROR
+    assert found.detail.endswith("does not evaluate: it has no machines with processors")
 
 
 def test_a_cluster_that_cannot_be_joined_is_said(

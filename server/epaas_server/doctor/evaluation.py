@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from epaas_server.circuits.library import is_built, library_folder
 from epaas_server.doctor.machine import has_runtime
@@ -50,13 +51,13 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         else:
             yield ok("nothing is evaluated here: no circuits are compiled")
         return
-    reason = _trial(settings)
+    trial = _trial(settings)
     folder = library_folder(settings.cache_dir, profile)
-    if reason is None:
+    if trial is not None and trial.returncode == 0:
         yield ok("a child loads the circuits")
     else:
         yield error(
-            f"a child does not load the circuits: {reason}",
+            f"a child does not load the circuits: {_reason(trial)}",
             f"remove {folder} and run `epaas-server circuits build`; if that does not help, look at what `limits` says",
         )
 
@@ -70,40 +71,50 @@ def _cluster(settings: Settings) -> Iterator[Finding]:
     if not settings.workers:
         yield skipped("no worker of this machine uses the cluster")
         return
-    reason = _trial(settings)
-    if reason is None:
-        yield ok(f"a machine of the cluster {settings.ray_address} is ready")
-    else:
+    trial = _trial(settings)
+    if trial is None or trial.returncode:
         yield error(
-            f"the cluster {settings.ray_address} does not evaluate: {reason}",
+            f"the cluster {settings.ray_address} does not evaluate: {_reason(trial)}",
             "look whether its head runs and has machines, whether this machine is one of them, and whether all have "
-            "the same release and token (docs/fan-out.md)",
+            "the same token (docs/fan-out.md)",
         )
+        return
+    said = _log_lines(trial.stderr)
+    ready = [line for line in said if line.get("event") == "machine ready"]
+    if ready:
+        yield ok(f"{len(ready)} machines of the cluster {settings.ray_address} load the circuits")
+    for line in said:
+        if line.get("event") == "machine not ready":
+            yield (warning if ready else error)(
+                f"{line['machine']} (node {line['node']}) of the cluster does not evaluate: {line['reason']}",
+                "look at it: all machines need the same release, with the extras server and ray (docs/fan-out.md)",
+            )
 
 
-def _trial(settings: Settings) -> str | None:
-    """Why an evaluation child does not start; None where it does."""
+def _trial(settings: Settings) -> subprocess.CompletedProcess[str] | None:
+    """What the process that tries it said; None where it did not end."""
     command = [sys.executable, "-W", "ignore", "-m", "epaas_server.doctor.trial"]
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = settings.model_copy(update={"data_dir": Path(folder), "blob_store": ""})  # where it leaves nothing
         environment = {**os.environ, **as_variables(elsewhere)}
         try:
-            run = subprocess.run(  # noqa: S603
+            return subprocess.run(  # noqa: S603
                 command, env=environment, capture_output=True, text=True, check=False, timeout=_TRIAL_SECONDS
             )
         except subprocess.TimeoutExpired:
-            return f"it was not ready within {_TRIAL_SECONDS:.0f} seconds"
-    if run.returncode == 0:
-        return None
-    return _reason(run.stderr)
+            return None
 
 
-def _reason(words: str) -> str:
+def _reason(trial: subprocess.CompletedProcess[str] | None) -> str:
     """The first thing that was said to be wrong: a line of the log, or the end of a traceback."""
-    lines = [line for line in words.splitlines() if line.strip()]
-    for line in lines:
-        if line.startswith("{"):
-            said = json.loads(line)
-            return str(said.get("reason", said.get("event", line)))[:300]
+    if trial is None:
+        return f"it was not ready within {_TRIAL_SECONDS:.0f} seconds"
+    for line in _log_lines(trial.stderr):
+        return str(line.get("reason", line.get("event", line)))[:300]
+    lines = [line for line in trial.stderr.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith((" ", "Traceback", "Process "))]
     return told[0][:300] if told else "it says nothing"
+
+
+def _log_lines(words: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in words.splitlines() if line.startswith("{")]

@@ -1,7 +1,8 @@
 """The engine ``ray``: a layer's neurons on the machines of a Ray cluster. The only user of the package ray.
 
-``joining`` gets processes into a cluster; ``fleet`` keeps an ``actor`` on each of its machines and has them do what
-``assignment`` says, in blocks of ``sizes``; ``work`` is what travels; ``engine`` puts it together.
+``joining`` gets processes into a cluster; ``nodes`` are its machines; ``fleet`` keeps an ``actor`` on each and has them
+do what ``assignment`` says, in blocks of ``sizes``; ``work`` is what travels; ``engine`` puts it together. ``survey``
+looks at all machines, for the doctor.
 """
 
 from __future__ import annotations

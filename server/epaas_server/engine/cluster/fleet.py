@@ -14,14 +14,12 @@ from typing import Any, TypeVar
 import ray
 import structlog
 from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from epaas_server.engine.cluster.actor import MachineActor
 from epaas_server.engine.cluster.assignment import Assignment, Block
 from epaas_server.engine.cluster.joining import first_line
+from epaas_server.engine.cluster.nodes import evaluating_nodes, start_actor
 from epaas_server.engine.engine import EngineFailed
 from epaas_server.engine.limits import MachineLimits
-from epaas_shared import __version__
 
 _log = structlog.get_logger()
 
@@ -49,7 +47,6 @@ class Fleet:
 
     def __init__(self, limits: MachineLimits) -> None:
         self._limits = limits
-        self._actor_class = ray.remote(MachineActor)
         self._members: dict[str, Member] = {}
         self._starting: dict[Any, Member] = {}
         self._barred: dict[str, float] = {}
@@ -141,7 +138,10 @@ class Fleet:
         if self.ready:
             self._had_one = time.monotonic()
         elif time.monotonic() - self._had_one > PATIENCE_SECONDS:
-            raise EngineFailed(f"no machine of the cluster has been ready for {PATIENCE_SECONDS:.0f} seconds")
+            waiting = (
+                f"; {len(self._starting)} are there, at work for others or not started yet" if self._starting else ""
+            )
+            raise EngineFailed(f"no machine of the cluster has been ready for {PATIENCE_SECONDS:.0f} seconds{waiting}")
         return [ref for ref in ended if ref in working]
 
     def _look_for_machines(self) -> None:
@@ -149,19 +149,10 @@ class Fleet:
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
-        nodes: Any = ray.nodes()  # type: ignore[no-untyped-call,unused-ignore]
-        for node in nodes:
-            name, threads = node["NodeID"], min(self._limits.threads, int(node["Resources"].get("CPU", 0)))
-            if node["Alive"] and threads and name not in self._members and self._barred.get(name, 0.0) < now:
-                self._start(name, threads)
-
-    def _start(self, node: str, threads: int) -> None:
-        there = NodeAffinitySchedulingStrategy(node, soft=False)
-        limits = MachineLimits(threads, self._limits.keyset_cache_bytes, self._limits.memory_bytes)
-        placed: Any = self._actor_class.options(num_cpus=threads, scheduling_strategy=there, max_restarts=0)
-        actor = placed.remote(limits)
-        self._members[node] = member = Member(node, actor)
-        self._starting[actor.start.remote(__version__)] = member
+        for node in evaluating_nodes(self._limits.threads):
+            if node.id not in self._members and self._barred.get(node.id, 0.0) < now:
+                actor, started = start_actor(node, self._limits, processors=node.threads)
+                self._members[node.id] = self._starting[started] = Member(node.id, actor)
 
     def _welcome(self, member: Member, ref: Any) -> None:
         try:
