@@ -17,7 +17,7 @@ from tests.conftest import (
     write_bundle,
 )
 
-PREDICTIONS = 6
+PREDICTIONS = 4
 
 
 def test_two_clients_on_two_workers(

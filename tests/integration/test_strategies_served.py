@@ -18,13 +18,13 @@ from epaas_shared.profile import default_profile
 from tests.conftest import ClientKeys, Server, random_records, toy_schema, upload_keys, write_bundle
 from tests.integration.processes import wait_until
 
-SCHEMA = toy_schema(10)
+SCHEMA = toy_schema(8)
 RECORDS = random_records(SCHEMA, 1, seed=41)
 STRATEGIES = ("accumulate", "reduce-tree", "sorting-network", "reduce-tree+1")
 
 
 def network() -> Network:
-    """30 inputs, 5 neurons, one output. Most weights of a neuron have one sign, so that the +1 trick is worth it."""
+    """24 inputs, 5 neurons, one output. Most weights of a neuron have one sign, so that the +1 trick is worth it."""
     random = np.random.default_rng(43)
     weights = np.where(random.random((5, SCHEMA.bits)) < 0.9, 1, -1) * np.array([1, -1, 1, 1, -1])[:, None]
     thresholds = np.rint(weights.sum(axis=1) / 3).astype(np.int64)
