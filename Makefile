@@ -32,7 +32,7 @@ test-long: $(INSTALLED)  ## Those that `make test` leaves out for their length: 
 	$(TEST) -m long
 
 ON_POSTGRESQL := tests/contract $(addprefix tests/unit/server/test_,metrics.py release_routes.py report_routes.py) \
-	$(addprefix tests/integration/test_,concurrency.py erasure_served.py quotas_served.py tenants_served.py)
+	$(addprefix tests/integration/test_,erasure_served.py quotas_served.py tenants_served.py)
 
 test-postgresql: $(INSTALLED)  ## Those tests of a server that depend on its database once more, on PostgreSQL
 	EPAAS_TEST_DATABASE=postgresql $(TEST) -m "not long" $(ON_POSTGRESQL)

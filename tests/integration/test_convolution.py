@@ -67,9 +67,12 @@ def test_the_images_are_of_several_classes_and_no_filter_is_idle() -> None:
 
 @pytest.fixture(scope="module")
 def bounded(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> Iterator[Server]:
-    """A server whose evaluation child has a bounded address space, with the keys and the network."""
+    """A server whose evaluation child has a bounded address space, with the keys and the network.
+
+    What it has loaded already, half a gigabyte and not always the same, comes on top of the setting.
+    """
     folder = tmp_path_factory.mktemp("convolution")
-    server = Server(folder / "server", {"child_memory_bytes": "3500000000", "heartbeat_seconds": "0.2"}).start()
+    server = Server(folder / "server", {"child_memory_bytes": "3300000000", "heartbeat_seconds": "0.2"}).start()
     try:
         write_bundle(folder / "bundle", NETWORK, SCHEMA, name="pixels")
         published = server.publish(folder / "bundle")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,14 +18,27 @@ NETWORK = random_network(TOY_SCHEMA.bits, (12, 12, 1), seed=31)
 RECORDS = random_records(TOY_SCHEMA, 2, seed=32)
 
 
-@pytest.fixture
-def idle(make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path) -> Server:
-    """A server with the keys and the network."""
-    server = make_server(lease_seconds="3", heartbeat_seconds="0.2")
-    write_bundle(tmp_path / "bundle", NETWORK, TOY_SCHEMA)
-    assert server.publish(tmp_path / "bundle").returncode == 0
-    upload_keys(server, keys)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory, keys: ClientKeys) -> Server:
+    """A server with the keys and the network, which does not run."""
+    folder = tmp_path_factory.mktemp("crashes")
+    server = Server(folder / "server").start()
+    try:
+        write_bundle(folder / "bundle", NETWORK, TOY_SCHEMA)
+        published = server.publish(folder / "bundle")
+        assert published.returncode == 0, published.stderr
+        upload_keys(server, keys)
+    finally:
+        server.stop()
     return server
+
+
+@pytest.fixture
+def idle(stopped: Server) -> Iterator[Server]:
+    """The server, started for this test alone; its database and its log are those of the tests before, too."""
+    stopped.options = {"lease_seconds": "3", "heartbeat_seconds": "0.2"}
+    yield stopped.start()
+    stopped.stop()
 
 
 @pytest.fixture
@@ -57,15 +69,10 @@ def test_a_killed_server_and_worker_finish_the_job_when_started_again(
     check_finished(server, job, keys)
 
 
-def test_a_child_that_hangs_is_killed_and_its_job_goes_on(
-    make_server: Callable[..., Server], keys: ClientKeys, tmp_path: Path
-) -> None:
-    server = make_server(heartbeat_seconds="0.2")
-    write_bundle(tmp_path / "bundle", NETWORK, TOY_SCHEMA)
-    assert server.publish(tmp_path / "bundle").returncode == 0
-    upload_keys(server, keys)
+def test_a_child_that_hangs_is_killed_and_its_job_goes_on(idle: Server, keys: ClientKeys) -> None:
+    server = idle
     server.stop()
-    server.options["stall_seconds"] = "20"
+    server.options = {"heartbeat_seconds": "0.2", "stall_seconds": "20"}
     server.start()
     job = submit(server, keys)
     wait_for_layer(server, job)
@@ -73,7 +80,7 @@ def test_a_child_that_hangs_is_killed_and_its_job_goes_on(
     os.kill(child, signal.SIGSTOP)
     check_finished(server, job, keys)
     assert not alive(child)
-    (death,) = server.events("the evaluation child died")
+    (death,) = of_job("the evaluation child died", server, job)
     assert death["reason"] == "it said nothing for 20 seconds"
 
 
@@ -94,7 +101,7 @@ def test_a_killed_evaluation_child_is_replaced_and_goes_on_from_the_last_layer(
     for child in evaluation_children(worker):
         os.kill(child, signal.SIGKILL)
     check_finished(server, job, keys)
-    claims = [event for event in server.events("job claimed") if event["job"] == job]
+    claims = of_job("job claimed", server, job)
     assert claims[0]["layers_done"] == 0
     assert claims[-1]["layers_done"] in (1, 2)
 
@@ -124,19 +131,20 @@ def test_erasing_a_running_prediction_leaves_nothing(busy: tuple[Server, str]) -
     with server.http() as http:
         assert http.delete(f"/v1/predictions/{job}").status_code == 204
         assert http.get(f"/v1/predictions/{job}").status_code == 404
-    wait_until(lambda: server.events("job is no longer ours"))
-    wait_until(lambda: not list(server.data_dir.glob("blobs/jobs/*")))
+    wait_until(lambda: of_job("job is no longer ours", server, job))
+    wait_until(lambda: not list(server.data_dir.glob(f"blobs/jobs/{job}")))
 
 
 def test_a_job_waits_while_the_disk_is_full_and_then_finishes(idle: Server, keys: ClientKeys) -> None:
     """The evaluation child may not write files as large as a layer, until it may."""
     server = idle
+    check_finished(server, submit(server, keys), keys)
     (worker,) = workers(server)
     (child,) = evaluation_children(worker)
     unlimited = resource.prlimit(child, resource.RLIMIT_FSIZE)
     resource.prlimit(child, resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
     job = submit(server, keys)
-    wait_until(lambda: server.events("the disk is full; the job waits"))
+    wait_until(lambda: of_job("the disk is full; the job waits", server, job))
     with server.http() as http:
         assert http.get(f"/v1/predictions/{job}").json()["state"] == "queued"
     resource.prlimit(child, resource.RLIMIT_FSIZE, unlimited)
@@ -159,6 +167,12 @@ def test_a_prediction_whose_keys_are_erased_fails_and_says_so(idle: Server, keys
         assert http.get(f"/v1/predictions/{job}").json()["problem"]["code"] == "evaluation-keys-not-found"
         assert http.get(f"/v1/predictions/{job}/result").json()["code"] == "prediction-failed"
     assert not list(server.data_dir.glob(f"blobs/jobs/{job}"))
+    upload_keys(server, keys)  # for whatever test comes after
+
+
+def of_job(name: str, server: Server, job: str) -> list[dict[str, object]]:
+    """The log's events of this name and job."""
+    return [event for event in server.events(name) if event["job"] == job]
 
 
 def submit(server: Server, keys: ClientKeys) -> str:
@@ -179,5 +193,5 @@ def check_finished(server: Server, job: str, keys: ClientKeys) -> dict[str, obje
     output, _ = keys.secret.decrypt_result(result)
     np.testing.assert_array_equal(output, NETWORK.evaluate(TOY_SCHEMA.encode(RECORDS)))
     wait_until(lambda: len(list(server.data_dir.glob(f"blobs/jobs/{job}/*"))) == 1)
-    assert len([event for event in server.events("job finished") if event["job"] == job]) == 1
+    assert len(of_job("job finished", server, job)) == 1
     return prediction

@@ -20,7 +20,7 @@ from tests.integration.processes import wait_until
 
 SCHEMA = toy_schema(8)
 RECORDS = random_records(SCHEMA, 1, seed=41)
-STRATEGIES = ("accumulate", "reduce-tree", "sorting-network", "reduce-tree+1")
+STRATEGIES = ("accumulate", "reduce-tree", "reduce-tree+1")
 
 
 def network() -> Network:
