@@ -181,7 +181,7 @@ def doctors_findings(cluster: RayCluster) -> list[Finding]:
 def test_the_doctor_looks_at_machines_that_are_taken(cluster: RayCluster) -> None:
     """Each has one processor, which is the child's as long as it drives them."""
     (found,) = doctors_findings(cluster)
-    assert found == ok(f"2 machines of the cluster {cluster.address} load the circuits")
+    assert found == ok(f"machines of the cluster {cluster.address} that load the circuits: 2")
 
 
 def test_a_task_pauses_at_a_checkpoint_and_goes_on_from_it(spread: Child) -> None:
@@ -267,7 +267,7 @@ def test_the_doctor_finds_the_machine_that_does_not_evaluate(cluster: RayCluster
         if file.is_file():
             file.write_bytes(b"")
     others, found = doctors_findings(cluster)
-    assert others == ok(f"2 machines of the cluster {cluster.address} load the circuits")
+    assert others == ok(f"machines of the cluster {cluster.address} that load the circuits: 2")
     assert found.verdict is Verdict.WARNING
     assert f"{socket.gethostname()} (node " in found.detail
     assert "same release" in str(found.remedy)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _cluster(settings: Settings) -> Iterator[Finding]:
     said = _log_lines(trial.stderr)
     ready = [line for line in said if line.get("event") == "machine ready"]
     if ready:
-        yield ok(f"{len(ready)} machines of the cluster {settings.ray_address} load the circuits")
+        yield ok(f"machines of the cluster {settings.ray_address} that load the circuits: {len(ready)}")
     for line in said:
         if line.get("event") == "machine not ready":
             yield (warning if ready else error)(
@@ -117,4 +118,10 @@ def _reason(trial: subprocess.CompletedProcess[str] | None) -> str:
 
 
 def _log_lines(words: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in words.splitlines() if line.startswith("{")]
+    """Lines of the log among whatever native code says beside them."""
+    found = []
+    for line in words.splitlines():
+        if line.startswith("{"):
+            with suppress(json.JSONDecodeError):
+                found.append(json.loads(line))
+    return found
